@@ -1,0 +1,76 @@
+package engine
+
+import (
+	"errors"
+	"time"
+
+	"ortserve/sample"
+)
+
+// Request is one sequence to generate.
+type Request struct {
+	// Prompt holds the prompt's token ids; at least one.
+	Prompt []int32
+	// MaxTokens is how many tokens to generate at most; 0 or less means up to the window. More than the window has room
+	// for is cut to it.
+	MaxTokens int
+	// Params are the sampling parameters.
+	Params sample.Params
+	// StopTokens end the sequence; they are counted, not shown.
+	StopTokens []int32
+	// Stop strings end the sequence; the text from the first one on is not shown.
+	Stop []string
+	// Detokenizer turns this sequence's ids into text.
+	Detokenizer Detokenizer
+}
+
+// Detokenizer turns the ids of one sequence into text as they come.
+type Detokenizer interface {
+	// Next returns the text that ids complete, never half a rune. With no ids it returns what was still held back.
+	Next(ids []int32) string
+}
+
+// FinishReason says why a sequence ended.
+type FinishReason string
+
+// The reasons.
+const (
+	FinishStop   FinishReason = "stop"   // a stop token or a stop string
+	FinishLength FinishReason = "length" // MaxTokens or the window
+	FinishError  FinishReason = "error"  // Event.Err says which
+)
+
+// Event is a piece of an answer. Reading late joins pieces; nothing is lost. The last event of a stream has Finish set.
+type Event struct {
+	Text   string       // may be empty
+	Tokens []int32      // the ids sampled since the event before, those of control tokens included
+	Finish FinishReason // empty while the sequence runs
+	Err    error        // set where Finish is FinishError
+	Usage  Usage        // set on the last event
+}
+
+// Usage is what a sequence took.
+type Usage struct {
+	PromptTokens     int
+	CachedTokens     int // of PromptTokens, those whose KV rows were there already
+	CompletionTokens int // sampled tokens, the one that ended the text included
+	Queue            time.Duration
+	Prefill          time.Duration
+	Decode           time.Duration // from the first sampled token to the last
+}
+
+// The errors of Submit and of Event.Err.
+var (
+	// ErrOverloaded: the queue is full.
+	ErrOverloaded = errors.New("the queue is full")
+	// ErrClosed: the engine is shutting down.
+	ErrClosed = errors.New("the server is shutting down")
+	// ErrNoPrompt: the request has no token.
+	ErrNoPrompt = errors.New("the prompt has no tokens")
+)
+
+// ContextLengthError is the error of Submit for a prompt that leaves no room in the window.
+type ContextLengthError struct {
+	PromptTokens int
+	MaxLen       int
+}

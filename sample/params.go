@@ -1,0 +1,63 @@
+package sample
+
+import (
+	"fmt"
+	"math"
+)
+
+// Params are the sampling parameters of one request. The zero value of a field means "off", so Params{} is greedy decoding.
+type Params struct {
+	// Temperature divides the logits; 0 takes the largest logit (the lowest id at a tie).
+	Temperature float64
+	// TopK keeps the K largest logits; 0 keeps all.
+	TopK int
+	// TopP keeps the smallest set of tokens whose probabilities sum to at least TopP; 0 and 1 keep all.
+	TopP float64
+	// MinP drops tokens less probable than MinP times the most probable one; 0 keeps all.
+	MinP float64
+	// RepeatPenalty divides positive and multiplies negative logits of tokens in the last RepeatLastN; 0 and 1 are off.
+	RepeatPenalty float64
+	// PresencePenalty is subtracted once from the logit of each token in the last RepeatLastN generated or, with
+	// PenalizePrompt, prompt tokens.
+	PresencePenalty float64
+	// FrequencyPenalty is subtracted as often as the token occurs there.
+	FrequencyPenalty float64
+	// RepeatLastN is how many of the sequence's last tokens the penalties look at; 0 is none, negative is all.
+	RepeatLastN int
+	// PenalizePrompt makes the presence and frequency penalties count prompt tokens too (Ollama's and llama.cpp's rule;
+	// OpenAI's counts generated tokens alone). The repeat penalty always counts both.
+	PenalizePrompt bool
+	// Seed keys the random stream. Two requests of equal seed, parameters and logits draw the same tokens.
+	Seed uint64
+}
+
+// ParamError says which parameter of a request cannot be used and why.
+type ParamError struct {
+	Param string // the name as the OpenAI dialect spells it
+	Text  string // value and limit, lower case
+}
+
+// Error implements error.
+func (e *ParamError) Error() string { return e.Param + " " + e.Text }
+
+// Validate returns a *ParamError for the first parameter that is outside its range.
+func (p Params) Validate() error {
+	for _, c := range []struct {
+		name     string
+		v        float64
+		min, max float64
+	}{
+		{"temperature", p.Temperature, 0, 100},
+		{"top_k", float64(p.TopK), 0, math.MaxInt32},
+		{"top_p", p.TopP, 0, 1},
+		{"min_p", p.MinP, 0, 1},
+		{"repeat_penalty", p.RepeatPenalty, 0, 100},
+		{"presence_penalty", p.PresencePenalty, -100, 100},
+		{"frequency_penalty", p.FrequencyPenalty, -100, 100},
+	} {
+		if math.IsNaN(c.v) || c.v < c.min || c.v > c.max {
+			return &ParamError{Param: c.name, Text: fmt.Sprintf("is %v, must be between %v and %v", c.v, c.min, c.max)}
+		}
+	}
+	return nil
+}
