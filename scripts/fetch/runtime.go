@@ -26,7 +26,7 @@ func (f *fetcher) runtime(ctx context.Context) (string, error) {
 	path := home.RuntimeLibrary(f.dir)
 	err := f.place(ctx, "runtime", home.RuntimeDir(f.dir), func(tmp string) (string, error) {
 		platform := runtime.GOOS + "/" + runtime.GOARCH
-		wheel, ok := home.RuntimeWheels[platform]
+		wheel, ok := f.runtimeWheels[platform]
 		if !ok {
 			return "", fmt.Errorf("no runtime library is pinned for %s: install ONNX Runtime %s and set %s to its library",
 				platform, home.RuntimeVersion, runtimeEnv)
