@@ -1,0 +1,7 @@
+// Package sample turns a row of logits into the next token.
+//
+// The order is fixed: penalties, temperature, top_k, top_p, min_p, draw (Hugging Face's and vLLM's order; llama.cpp applies
+// the temperature last). Equal logits rank by the lower id, so that a result never depends on the order of a search.
+//
+// A draw is a pure function of the seed, the index of the token and the distribution: no generator is shared between sequences.
+package sample
