@@ -353,7 +353,7 @@ func TestInterrupted(t *testing.T) {
 
 func TestKilled(t *testing.T) {
 	f, wheel, bin := setUp(t, slowPip)
-	cmd := exec.Command(os.Args[0])
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), helperEnv+"="+wheel, home.Env+"="+f.dir)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,46 @@
+# Everything that a person or CI does with this checkout. `make help` lists it.
+
+export CGO_ENABLED := 1
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -X ortserve/internal/buildinfo.version=$(VERSION)
+BIN := bin/ortserve
+LINT := golangci-lint run
+
+.PHONY: help build run runtime model test test-long lint fmt bench clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/ortserve
+	@go build -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/ortserve
+
+run: runtime model ## build, bring the runtime library and the default model, serve on http://localhost:9112 (ARGS='--slots 4')
+	@exec $(BIN) serve $(ARGS)
+
+runtime: ## bring the ONNX Runtime library into ORTSERVE_HOME (default: ortserve in the user's cache folder)
+	@go run ./scripts/fetch runtime >/dev/null
+
+model: build ## bring the default model into ORTSERVE_HOME and import it
+	@go run ./scripts/fetch model -import $(BIN) >/dev/null
+
+test: runtime model ## every test but the long ones, with the race detector: what CI runs beside lint
+	go test -race -shuffle=on -short -timeout 9m ./...
+	cd test/clients && go test -race -shuffle=on -short -timeout 9m ./...
+
+test-long: runtime model ## the long tests too
+	go test -race -shuffle=on -timeout 60m ./...
+	cd test/clients && go test -race -shuffle=on -timeout 60m ./...
+
+lint: ## formatting, vet, linters, directions between packages (the first run builds the linter, 80 s)
+	go tool -modfile=tools/go.mod $(LINT)
+	cd test/clients && go tool -modfile=../../tools/go.mod $(LINT)
+
+fmt: ## format all Go files as lint wants them
+	go tool -modfile=tools/go.mod golangci-lint fmt
+
+bench: runtime model ## what HTTP, batching and sampling cost against the bare graph, measured side by side
+	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./bench
+
+clean: ## remove what was built here; models and libraries stay in ORTSERVE_HOME
+	rm -rf bin
