@@ -1,0 +1,199 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"ortserve/internal/home"
+)
+
+// Serve is the configuration of the server.
+type Serve struct {
+	Addr           string
+	InsecureNoAuth bool
+	Models         []ModelSource // at least one; the first is the default
+
+	Runtime     string // path of the runtime library; empty: look for it
+	Provider    string // "auto" or "cpu"
+	Threads     int    // 0: Threads()
+	MemoryLimit int64  // bytes; 0: MemoryLimit()
+
+	Slots  int // sequences decoded at once; 0: 8, fewer where memory is short
+	MaxLen int // tokens a sequence may hold; 0: the model's, at most 8,192, fewer where memory is short
+	Chunk  int // prompt tokens a run
+	Queue  int // requests that may wait
+
+	RequestTimeout time.Duration // 0: none
+	StallTimeout   time.Duration
+	DrainDelay     time.Duration
+	Drain          time.Duration
+
+	LogLevel  slog.Level
+	LogFormat string // "text" or "json"
+}
+
+// ModelSource is one model to serve.
+type ModelSource struct {
+	Name   string // under which it is served; empty: its own
+	Source string // a name in the store or a directory
+}
+
+// Bounds of the flags.
+const (
+	maxSlots = 1024
+	maxMax   = 1 << 24
+	maxChunk = 1 << 16
+	maxQueue = 1 << 20
+	maxDays  = 30 * 24 * time.Hour
+)
+
+// ParseServe reads the flags of `ortserve serve` and the environment. Where help is asked for it is written to out and
+// the error is flag.ErrHelp. Every other error is one line for the operator.
+func ParseServe(args []string, env func(string) string, out io.Writer) (*Serve, error) {
+	c := &Serve{
+		Addr: "127.0.0.1:9112", Provider: "auto", Chunk: 128, Queue: 128,
+		RequestTimeout: 15 * time.Minute, StallTimeout: 30 * time.Second, Drain: 30 * time.Second,
+		LogFormat: "text",
+	}
+	f := c.flags()
+	if err := f.parse(args, env); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			if err := c.help(f, out); err != nil {
+				return nil, err
+			}
+		}
+		return nil, err
+	}
+	if err := c.checkExposure(); err != nil {
+		return nil, err
+	}
+	if len(c.Models) == 0 {
+		c.Models = []ModelSource{{Source: home.DefaultModel}}
+	}
+	return c, nil
+}
+
+func (c *Serve) flags() *flagSet {
+	f := newFlagSet("serve")
+
+	f.group = "Address"
+	f.add(&option{
+		name: "addr", arg: "HOST:PORT", set: c.setAddr,
+		help: `where to listen (127.0.0.1:9112). An address that other machines can
+reach is refused without --insecure-no-auth.`,
+	})
+	f.toggle(&c.InsecureNoAuth, "insecure-no-auth", `serve whoever can reach the address. There are no keys: put
+something that checks callers before it.`)
+
+	f.group = "Models"
+	f.add(&option{
+		name: "model", arg: "[NAME=]MODEL", list: true, set: c.addModel,
+		help: `a model of the store or a model directory, served as NAME. May be
+repeated; the first answers requests that name no model. Without it:
+the default model (smollm2:135m).`,
+	})
+
+	f.group = "Machine"
+	f.text(&c.Runtime, "onnxruntime", "PATH", `the ONNX Runtime library. Without it the one that make run brought is
+taken, then the system's.`)
+	f.oneOf(&c.Provider, "provider", `auto or cpu: what computes (auto).`, "auto", "cpu")
+	f.whole(&c.Threads, "threads", 0, maxSlots, `threads of a run; 0 chooses: physical cores, never above the container's
+quota. More than that is slower, not faster.`)
+	f.bytes(&c.MemoryLimit, "memory-limit", 0, `what weights, KV cache and buffers may take together, like 6GiB; 0 takes
+85 % of what the machine or container has. A model that does not fit
+is refused at the start, not killed later.`)
+
+	f.group = "Batching"
+	f.whole(&c.Slots, "slots", 0, maxSlots, `sequences decoded at once; 0 takes 8, fewer where memory is short. More
+serve more users together and make each answer slower. Memory for
+slots x max-len tokens is set aside.`)
+	f.whole(&c.MaxLen, "max-len", 0, maxMax, `tokens that a sequence may hold, prompt and answer together; 0 takes the
+model's own window, at most 8192, less where memory is short. A longer
+prompt is refused; an answer that reaches it ends there.`)
+	f.whole(&c.Chunk, "chunk", 2, maxChunk, `prompt tokens a run (128). Larger reads long prompts faster; running
+answers pause longer meanwhile.`)
+	f.whole(&c.Queue, "queue", 0, maxQueue, `requests that may wait for a slot (128). Above it a request is answered
+503 with Retry-After at once.`)
+
+	f.group = "Time"
+	f.duration(&c.RequestTimeout, "request-timeout", 0, maxDays, `the longest that a request may take, waiting included (15m); 0 is no
+limit. One that takes longer ends with an error.`)
+	f.duration(&c.StallTimeout, "stall-timeout", time.Second, maxDays, `how long a client may leave its stream unread (30s) before it is cut
+off and its slot freed.`)
+	f.duration(&c.DrainDelay, "drain-delay", 0, maxDays, `on SIGTERM, how long to go on accepting requests while /readyz already
+says no (0s): the time a load balancer takes to notice. SIGINT skips it.`)
+	f.duration(&c.Drain, "drain", 0, maxDays, `how long running requests may then take to end (30s). What still runs
+after it is cut off.`)
+
+	f.group = "Log"
+	f.add(&option{name: "log-level", arg: "LEVEL", help: `debug, info, warn or error (info). Prompts and answers are in none.`,
+		set: func(v string) error {
+			if err := c.LogLevel.UnmarshalText([]byte(v)); err != nil || strings.ContainsAny(v, "+-") {
+				return errors.New("must be one of debug, info, warn, error")
+			}
+			return nil
+		}})
+	f.oneOf(&c.LogFormat, "log-format", `text or json: one line an event on standard error (text).`, "text", "json")
+	return f
+}
+
+func (c *Serve) help(f *flagSet, out io.Writer) error {
+	if _, err := io.WriteString(out, `Usage: ortserve serve [flags]
+
+Serves ONNX language models behind the OpenAI and Ollama APIs.
+
+Each flag is also an environment variable: --max-len is ORTSERVE_MAX_LEN. The flag wins. What may be
+repeated is separated by commas there. Defaults are in parentheses.
+`); err != nil {
+		return err
+	}
+	return f.usage(out)
+}
+
+// addModel reads one --model. A path may hold '='; it begins with '.', '/' or '~', which no name does.
+func (c *Serve) addModel(v string) error {
+	m := ModelSource{Source: v}
+	if name, source, ok := strings.Cut(v, "="); ok && !strings.ContainsAny(v[:1], "./~") { // not empty: it has a '='
+		if name == "" {
+			return errors.New("has no name before =")
+		}
+		m = ModelSource{Name: name, Source: source}
+	}
+	if m.Source == "" {
+		return errors.New("names no model and no directory")
+	}
+	c.Models = append(c.Models, m)
+	return nil
+}
+
+func (c *Serve) setAddr(v string) error {
+	_, port, err := net.SplitHostPort(v)
+	if err != nil {
+		return errors.New("must be HOST:PORT, like 127.0.0.1:9112")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return errors.New("must end with a port between 0 (any free one) and 65535")
+	}
+	c.Addr = v
+	return nil
+}
+
+// checkExposure refuses an address that others can reach without a word that this is meant.
+func (c *Serve) checkExposure() error {
+	host, _, err := net.SplitHostPort(c.Addr)
+	if err != nil {
+		return fmt.Errorf("--addr: %w", err)
+	}
+	if c.InsecureNoAuth || host == "localhost" || net.ParseIP(host).IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("--addr: %q can be reached from other machines, and callers are not asked for a key: "+
+		"listen on 127.0.0.1, or give --insecure-no-auth if that is meant", clip(c.Addr))
+}
