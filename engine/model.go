@@ -18,6 +18,7 @@ type ModelInfo struct {
 	Vocab  int // size of a row of logits
 	Slots  int // sequences that the KV memory holds
 	MaxLen int // tokens a sequence may hold, prompt and answer together
+	Chunk  int // most tokens of one row
 }
 
 // Batch is the input of one Forward.

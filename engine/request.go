@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"ortserve/sample"
@@ -67,10 +68,19 @@ var (
 	ErrClosed = errors.New("the server is shutting down")
 	// ErrNoPrompt: the request has no token.
 	ErrNoPrompt = errors.New("the prompt has no tokens")
+	// ErrToken: the prompt has a token that the model does not know.
+	ErrToken = errors.New("unknown token in the prompt")
+	// ErrInternal: the run failed; the request may be right.
+	ErrInternal = errors.New("internal error")
 )
 
 // ContextLengthError is the error of Submit for a prompt that leaves no room in the window.
 type ContextLengthError struct {
 	PromptTokens int
 	MaxLen       int
+}
+
+// Error implements error.
+func (e *ContextLengthError) Error() string {
+	return fmt.Sprintf("the prompt has %d tokens, the window holds %d (--max-len) and the answer needs at least one", e.PromptTokens, e.MaxLen)
 }

@@ -1,0 +1,119 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"ortserve/sample"
+)
+
+// Sequence is the timeline of one request. Only the loop touches it after Submit.
+type Sequence struct {
+	ctx    context.Context //nolint:containedctx // the request's; it crosses into the loop with the sequence
+	stream *Stream
+
+	tokens     []int32 // the prompt, then what was sampled
+	prompt     int     // how many of tokens are the prompt
+	limit      int     // len(tokens) at which the sequence ends
+	stopTokens []int32
+	sampler    *sample.Sampler
+	text       Detokenizer
+	stop       stopMatcher
+
+	slot     int // valid while the scheduler holds the sequence in one
+	computed int // tokens whose KV rows are in the slot
+	cached   int // of computed, those that were there when the sequence came
+
+	submitted, started, first, last time.Time
+	finish                          FinishReason // set with the last event
+}
+
+// newSequence returns the sequence of a valid request.
+func newSequence(ctx context.Context, r Request, maxLen int, now time.Time) *Sequence {
+	limit := maxLen
+	if r.MaxTokens > 0 && r.MaxTokens < maxLen-len(r.Prompt) {
+		limit = len(r.Prompt) + r.MaxTokens
+	}
+	return &Sequence{
+		ctx:        ctx,
+		stream:     newStream(),
+		tokens:     slices.Grow(slices.Clone(r.Prompt), min(limit-len(r.Prompt), 512)),
+		prompt:     len(r.Prompt),
+		limit:      limit,
+		stopTokens: r.StopTokens,
+		sampler:    sample.NewSampler(r.Params, r.Prompt),
+		text:       r.Detokenizer,
+		stop:       stopMatcher{stops: r.Stop},
+		submitted:  now,
+	}
+}
+
+// accept takes a sampled token: it appends it, emits the text that it completes, and sets finish if the sequence ends.
+// The order of the checks is that of the field: stop token, length, text, stop string.
+func (s *Sequence) accept(id int32, now time.Time) {
+	if s.first.IsZero() {
+		s.first = now
+	}
+	s.last = now
+	s.tokens = append(s.tokens, id)
+	event := Event{Tokens: s.tokens[len(s.tokens)-1:]}
+
+	found := false
+	switch {
+	case slices.Contains(s.stopTokens, id):
+		event.Text, _ = s.rest()
+		event.Finish = FinishStop
+	default:
+		event.Text, found = s.stop.feed(s.text.Next(event.Tokens))
+		if !found && len(s.tokens) >= s.limit {
+			var rest string
+			rest, found = s.rest()
+			event.Text += rest
+			event.Finish = FinishLength
+		}
+		if found {
+			event.Finish = FinishStop
+		}
+	}
+	if event.Finish != "" {
+		event.Usage = s.usage()
+		s.finish = event.Finish
+	}
+	s.stream.put(event)
+}
+
+// rest returns the text that was held back, now that no more comes, and whether a stop string ended it after all.
+func (s *Sequence) rest() (text string, found bool) {
+	text, found = s.stop.feed(s.text.Next(nil))
+	if !found {
+		text += s.stop.flush()
+	}
+	return text, found
+}
+
+// fail gives the sequence its last event, an error.
+func (s *Sequence) fail(err error) {
+	s.finish = FinishError
+	s.stream.put(Event{Finish: FinishError, Err: err, Usage: s.usage()})
+}
+
+// usage returns what the sequence took so far.
+func (s *Sequence) usage() Usage {
+	u := Usage{
+		PromptTokens:     s.prompt,
+		CachedTokens:     s.cached,
+		CompletionTokens: len(s.tokens) - s.prompt,
+	}
+	if !s.started.IsZero() {
+		u.Queue = s.started.Sub(s.submitted)
+	}
+	if !s.first.IsZero() {
+		u.Prefill = s.first.Sub(s.started)
+		u.Decode = s.last.Sub(s.first)
+	}
+	return u
+}
+
+// prefilling says whether part of the prompt is still to be computed.
+func (s *Sequence) prefilling() bool { return s.computed < s.prompt }

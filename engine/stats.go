@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"time"
+)
+
+// Snapshot is what an engine does now and what it did.
+type Snapshot struct {
+	MaxLen     int
+	Running    int   // sequences that decode
+	Prefilling int   // 0 or 1
+	Waiting    int   // accepted, without a slot yet
+	SlotTokens []int // tokens whose KV rows each slot holds
+
+	// Of all sequences that ended:
+	Finished                                     map[FinishReason]uint64
+	Cancelled                                    uint64 // of those with FinishError, the ones whose request went away
+	PromptTokens, CachedTokens, CompletionTokens uint64
+
+	Steps    uint64
+	StepTime time.Duration // spent in Forward and in what follows it
+}
+
+// add counts a sequence that ended.
+func (s *Snapshot) add(seq *Sequence) {
+	if s.Finished == nil {
+		s.Finished = make(map[FinishReason]uint64)
+	}
+	s.Finished[seq.finish]++
+	if seq.finish == FinishError && errors.Is(seq.ctx.Err(), context.Canceled) {
+		s.Cancelled++
+	}
+	u := seq.usage()
+	s.PromptTokens += uint64(u.PromptTokens)
+	s.CachedTokens += uint64(u.CachedTokens)
+	s.CompletionTokens += uint64(u.CompletionTokens)
+}
+
+// count records a step.
+func (e *Engine) count(took time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stats.Steps++
+	e.stats.StepTime += took
+	e.observe()
+}
+
+// observe copies the scheduler's state to where Snapshot finds it. The loop calls it, with mu held.
+func (e *Engine) observe() {
+	s := &e.stats
+	s.Running, s.Waiting, s.Prefilling = e.sched.running, len(e.sched.waiting), 0
+	if e.sched.prefill != nil {
+		s.Prefilling = 1
+	}
+	s.SlotTokens = s.SlotTokens[:0]
+	for i := range e.sched.slots {
+		s.SlotTokens = append(s.SlotTokens, len(e.sched.slots[i].tokens))
+	}
+}
+
+// Snapshot returns what the engine does and did.
+func (e *Engine) Snapshot() Snapshot {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.stats
+	s.MaxLen = e.info.MaxLen
+	s.Waiting += len(e.arrivals)
+	s.SlotTokens = append([]int(nil), s.SlotTokens...)
+	s.Finished = maps.Clone(s.Finished)
+	return s
+}
