@@ -179,7 +179,7 @@ func TestPrefixReuse(t *testing.T) {
 		}
 	}
 	f(turn, 109)        // all but the last token of the answer, which was sampled and never run
-	f(turn, 118)        // two tokens are always computed
+	f(turn, 128)        // two tokens are always computed
 	f(p, 98)            // a shorter one
 	f(prompt(3, 50), 0) // another
 	f(turn[:60], 58)
