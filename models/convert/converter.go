@@ -1,0 +1,113 @@
+package convert
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"runtime/debug"
+
+	"ortserve/models/convert/gguf"
+	"ortserve/onnx/graph/nbits"
+)
+
+// fence makes a panic of a worker the error of the import.
+func fence(cancel context.CancelCauseFunc) {
+	if r := recover(); r != nil {
+		cancel(fmt.Errorf("internal error: %v\n%s", r, debug.Stack()))
+	}
+}
+
+// converter holds one worker's memory.
+type converter struct {
+	raw, turned []byte
+	values      []float32
+	rows        nbits.Rows
+}
+
+func (c *converter) convert(p piece) error {
+	size, length := p.from.RowBytes(), int(p.from.RowLength())
+	c.raw = sized(c.raw, p.rows*size)
+	if err := p.from.Read(c.raw, p.row); err != nil {
+		return err
+	}
+	raw := c.raw
+	if p.headSize > 0 {
+		c.turned = sized(c.turned, len(raw))
+		splitPairs(c.turned, raw, p.headSize, size)
+		raw = c.turned
+	}
+	if holds(p.to.Format, p.from.Type) && p.to.Quantized() {
+		repack(&c.rows, p.to.Format, p.from.Type, raw, p.rows, length)
+		return p.to.Write(p.at, &c.rows)
+	}
+	c.values = sized(c.values, p.rows*length)
+	p.from.Type.Dequantize(c.values, raw)
+	if err := p.to.Quantize(&c.rows, c.values, length); err != nil {
+		return err
+	}
+	return p.to.Write(p.at, &c.rows)
+}
+
+func sized[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
+// splitPairs undoes the order of rows that GGUF has in the query and key matrices of Llama models. There the two rows of
+// a rotary pair are neighbours; here all first rows of a head's pairs come before all second ones.
+func splitPairs(dst, src []byte, headSize, rowBytes int) {
+	half := headSize / 2
+	for head := 0; head < len(src); head += headSize * rowBytes {
+		for i := range headSize {
+			from := 2*(i%half) + i/half
+			copy(dst[head+i*rowBytes:head+(i+1)*rowBytes], src[head+from*rowBytes:])
+		}
+	}
+}
+
+// holds says whether the format stores every value of the type as it is.
+func holds(f nbits.Format, t gguf.Type) bool {
+	switch t {
+	case gguf.Q8_0:
+		return f.Bits == 32 || f.Bits == 8 && f.Block == 32
+	case gguf.Q4_0:
+		return f.Bits == 32 || f.Quantized() && f.Block == 32
+	case gguf.F16:
+		return f.Bits == 16 || f.Bits == 32
+	}
+	return f.Bits == 32
+}
+
+// repack brings n rows of Q8_0 or Q4_0 to blocks of 32 with the same scales: the integers only move, and from the signed
+// range to one with the zero point in its middle.
+func repack(dst *nbits.Rows, f nbits.Format, t gguf.Type, raw []byte, n, length int) {
+	dst.Resize(f, n, length)
+	_, size := t.Block()
+	blocks, half := f.Blocks(length), 1<<(f.Bits-1)
+	rowBytes, zeroBytes := f.RowBytes(length), f.ZeroBytes(length)
+	for row := range n {
+		weight := dst.Weight[row*rowBytes : (row+1)*rowBytes]
+		for b := range blocks {
+			block := raw[(row*blocks+b)*size:][:size]
+			dst.Scales[row*blocks+b] = nbits.FromFloat16(binary.LittleEndian.Uint16(block))
+			if !f.Symmetric {
+				nbits.Set(dst.Zeros[row*zeroBytes:(row+1)*zeroBytes], b, f.Bits, half)
+			}
+			q := block[2:]
+			for i := range 32 {
+				v := 0
+				switch {
+				case t == gguf.Q8_0:
+					v = int(int8(q[i]))
+				case i < 16:
+					v = int(q[i]&15) - 8
+				default:
+					v = int(q[i-16]>>4) - 8
+				}
+				nbits.Set(weight, b*32+i, f.Bits, v+half)
+			}
+		}
+	}
+}
