@@ -59,7 +59,7 @@ const (
 func ParseServe(args []string, env func(string) string, out io.Writer) (*Serve, error) {
 	c := &Serve{
 		Addr: "127.0.0.1:9112", Provider: "auto", Chunk: 128, Queue: 128,
-		RequestTimeout: 15 * time.Minute, StallTimeout: 30 * time.Second, Drain: 30 * time.Second,
+		RequestTimeout: 10 * time.Minute, StallTimeout: 30 * time.Second, DrainDelay: 5 * time.Second, Drain: 20 * time.Second,
 		LogFormat: "text",
 	}
 	f := c.flags()
@@ -123,13 +123,13 @@ answers pause longer meanwhile.`)
 503 with Retry-After at once.`)
 
 	f.group = "Time"
-	f.duration(&c.RequestTimeout, "request-timeout", 0, maxDays, `the longest that a request may take, waiting included (15m); 0 is no
+	f.duration(&c.RequestTimeout, "request-timeout", 0, maxDays, `the longest that a request may take, waiting included (10m); 0 is no
 limit. One that takes longer ends with an error.`)
 	f.duration(&c.StallTimeout, "stall-timeout", time.Second, maxDays, `how long a client may leave its stream unread (30s) before it is cut
 off and its slot freed.`)
 	f.duration(&c.DrainDelay, "drain-delay", 0, maxDays, `on SIGTERM, how long to go on accepting requests while /readyz already
-says no (0s): the time a load balancer takes to notice. SIGINT skips it.`)
-	f.duration(&c.Drain, "drain", 0, maxDays, `how long running requests may then take to end (30s). What still runs
+says no (5s): the time a load balancer takes to notice. SIGINT skips it.`)
+	f.duration(&c.Drain, "drain", 0, maxDays, `how long running requests may then take to end (20s). What still runs
 after it is cut off.`)
 
 	f.group = "Log"
