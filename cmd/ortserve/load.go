@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sys/cpu"
+
+	"ortserve/engine"
+	"ortserve/internal/buildinfo"
+	"ortserve/internal/config"
+	"ortserve/models"
+	"ortserve/onnx"
+	"ortserve/pool"
+	"ortserve/template"
+	"ortserve/tokenize"
+)
+
+// loader opens models for the pool.
+type loader struct {
+	config  *config.Serve
+	threads int
+	spin    bool
+	memory  int64 // bytes a model may take, 0 for any
+	log     *slog.Logger
+}
+
+// idleChunk is how many prompt tokens a run takes while no other sequence decodes: enough for the matrix products to be efficient,
+// few enough for a cancelled prompt to end soon.
+const idleChunk = 512
+
+// programBytes is what the program takes beside weights, KV cache and logits.
+const programBytes = 256 << 20
+
+// open is a pool.Opener.
+func (l *loader) open(_ context.Context, m *models.Model) (*pool.Loaded, error) {
+	tokenizer, err := tokenize.Load(m.Dir)
+	if err != nil {
+		return nil, err
+	}
+	var chat *template.Template
+	if m.ChatTemplate != "" {
+		if chat, err = template.Parse(m.ChatTemplate, tokenizer.SpecialTokens()); err != nil {
+			return nil, fmt.Errorf("chat template: %w", err)
+		}
+	}
+	contract, err := onnx.Inspect(m.Graph, onnx.Hints{HeadSize: m.HeadSize, Vocab: m.Vocab})
+	if err != nil {
+		return nil, err
+	}
+	chunk := max(l.config.Chunk, idleChunk)
+	n := need{fixed: 2*m.Size + programBytes, token: contract.TokenBytes(), row: int64(contract.Vocab) * 4}
+	if !contract.OneRow {
+		n.rows = int64(chunk)
+	}
+	slots, maxLen, why, err := fit(n, l.memory, l.config.Slots, l.config.MaxLen, longest(m.ContextLength, contract.MaxLen()))
+	if err != nil {
+		return nil, err
+	}
+	if why != "" {
+		l.log.Warn("fewer slots or a shorter window than usual", "model", m.Name, "slots", slots, "max_len", maxLen, "reason", why)
+	}
+	session, err := onnx.Open(m.Graph, contract, onnx.Options{
+		Threads: l.threads, Spin: l.spin, Slots: slots, MaxLen: maxLen, Chunk: chunk,
+	})
+	if err != nil {
+		return nil, err
+	}
+	e := engine.New(session, engine.Options{Chunk: l.config.Chunk, Queue: l.config.Queue, Logger: l.log.With("model", m.Name)})
+	l.log.Info("model loaded", "model", m.Name, "slots", slots, "max_len", maxLen, "threads", l.threads,
+		"memory", config.Bytes(n.total(slots, maxLen)))
+	return &pool.Loaded{
+		Model:       m,
+		Engine:      e,
+		Tokenizer:   tokenizer,
+		Template:    chat,
+		StopTokens:  stopTokens(m, tokenizer),
+		Fingerprint: l.fingerprint(m),
+		Close: func(ctx context.Context) error {
+			return errors.Join(e.Close(ctx), session.Close())
+		},
+	}, nil
+}
+
+// longest returns the smaller of two bounds, where 0 is none.
+func longest(a, b int) int {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// turnEnds are the names of control tokens that end a turn or a text in the families of models that are served. A model's files do not
+// always name all that it uses.
+var turnEnds = []string{
+	"<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|im_end|>", "<|endoftext|>", "<|end|>", "<end_of_turn>", "</s>",
+}
+
+// stopTokens returns the ids that end an answer: those that the model's files name, and those known by name.
+func stopTokens(m *models.Model, t *tokenize.Tokenizer) []int32 {
+	ids := slices.Clone(m.EOS)
+	for _, name := range append([]string{m.EOSToken}, turnEnds...) {
+		if id, ok := t.ID(name); ok && name != "" && t.Special(id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// fingerprint names all that the bits of an answer depend on but the request.
+func (l *loader) fingerprint(m *models.Model) string {
+	h := sha256.New()
+	fmt.Fprintln(h, m.Digest, buildinfo.Version, onnx.Version(), "cpu", instructions(), l.threads)
+	return "fp_" + hex.EncodeToString(h.Sum(nil))[:12]
+}
+
+// instructions names the instruction set that ONNX Runtime's kernels are chosen by.
+func instructions() string {
+	switch x := &cpu.X86; {
+	case x.HasAVX512VNNI:
+		return "avx512vnni"
+	case x.HasAVX512F:
+		return "avx512"
+	case x.HasAVXVNNI:
+		return "avxvnni"
+	case x.HasAVX2:
+		return "avx2"
+	}
+	return runtime.GOARCH
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"ortserve/internal/buildinfo"
+	"ortserve/internal/config"
+	"ortserve/internal/home"
+	"ortserve/models"
+	"ortserve/onnx"
+	"ortserve/pool"
+	"ortserve/routes"
+)
+
+// closeTimeout is how long connections have to end after the last answer.
+const closeTimeout = 5 * time.Second
+
+// runServe is the server: it starts in order, serves until a signal, and stops in reverse.
+func runServe(ctx context.Context, args []string, t terminal) error {
+	c, err := config.ParseServe(args, os.Getenv, t.out)
+	if err != nil {
+		return err
+	}
+	log := newLogger(t.err, c)
+	list, err := findModels(c.Models)
+	if err != nil {
+		return err
+	}
+	library, err := onnx.Load(c.Runtime)
+	if err != nil {
+		return err
+	}
+	l := newLoader(c, log)
+	log.Info("starting", "version", buildinfo.Version, "onnxruntime", onnx.Version(), "library", library, "threads", l.threads)
+
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("--addr: %w", err)
+	}
+	p := pool.New(list, l.open)
+	var draining atomic.Bool
+	app := routes.New(routes.Options{
+		Pool: p, Version: buildinfo.Version, Logger: log,
+		Ready:          func() bool { return !draining.Load() && p.Ready() },
+		StallTimeout:   c.StallTimeout,
+		RequestTimeout: c.RequestTimeout,
+	})
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+
+	served := fenced(func() error { return app.Listener(listener) })
+	log.Info("listening", "addr", listener.Addr().String())
+	loaded := fenced(func() error { return p.Load(ctx) })
+	for ready := false; ; {
+		select {
+		case err := <-served:
+			return fmt.Errorf("the listener ended: %w", err)
+		case err := <-loaded:
+			if err != nil && !p.Serving() {
+				return err
+			}
+			if err != nil {
+				log.Error("not all models are served", "error", oneLine(err))
+			}
+			loaded, ready = nil, true
+			log.Info("ready", "models", p.Served())
+		case sig := <-signals:
+			if !ready {
+				return nil // nothing runs
+			}
+			draining.Store(true)
+			return drain(c, log, p, app, sig, signals)
+		}
+	}
+}
+
+// errInterrupted is the error of a server that was stopped while it drained.
+var errInterrupted = errors.New("stopped by a second signal")
+
+// drain ends the server: after a delay in which a load balancer can notice that it is not ready any more, what runs may end.
+func drain(c *config.Serve, log *slog.Logger, p *pool.Pool, app *fiber.App, sig os.Signal, signals <-chan os.Signal) error {
+	begin := time.Now()
+	log.Info("draining", "signal", sig.String(), "drain_delay", c.DrainDelay, "drain", c.Drain)
+	if sig == syscall.SIGTERM && c.DrainDelay > 0 {
+		select {
+		case <-time.After(c.DrainDelay):
+		case <-signals:
+			return errInterrupted
+		}
+	}
+	closed := fenced(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), c.Drain)
+		defer cancel()
+		err := p.Close(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			log.Warn("answers were cut off: they took longer than --drain", "drain", c.Drain)
+			err = nil
+		}
+		ctx, cancel = context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		if down := app.ShutdownWithContext(ctx); down != nil && !errors.Is(down, context.DeadlineExceeded) {
+			err = errors.Join(err, down)
+		}
+		return err
+	})
+	select {
+	case err := <-closed:
+		log.Info("stopped", "took", time.Since(begin).Round(time.Millisecond))
+		return err
+	case <-signals:
+		return errInterrupted
+	}
+}
+
+// fenced runs f in a goroutine and returns where its error comes. A panic in it is an error.
+func fenced(f func() error) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				done <- fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+			}
+		}()
+		done <- f()
+	}()
+	return done
+}
+
+// findModels describes the models that were asked for.
+func findModels(sources []config.ModelSource) ([]*models.Model, error) {
+	dir, err := home.Dir()
+	if err != nil {
+		return nil, err
+	}
+	store, err := models.OpenStore(home.Models(dir))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = store.Close() }() // what was read is in memory
+	var list []*models.Model
+	for _, s := range sources {
+		m, err := findModel(store, s.Source)
+		if err != nil {
+			return nil, fmt.Errorf("--model %s: %w", s.Source, err)
+		}
+		if s.Name != "" {
+			if m.Name, err = models.CleanName(s.Name); err != nil {
+				return nil, fmt.Errorf("--model %s=%s: %w", s.Name, s.Source, err)
+			}
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+// findModel finds a model directory, or a model of the store.
+func findModel(store *models.Store, source string) (*models.Model, error) {
+	if info, err := os.Stat(source); err == nil && info.IsDir() {
+		return models.Describe(source)
+	}
+	m, err := store.Find(source)
+	if errors.Is(err, models.ErrNotFound) {
+		return nil, fmt.Errorf("%w: `make run` brings the default model, `ortserve import FILE.gguf --name %s` any other", err, source)
+	}
+	return m, err
+}
+
+// newLoader reads what the machine has where the operator did not say.
+func newLoader(c *config.Serve, log *slog.Logger) *loader {
+	threads, quota, why := config.Threads()
+	l := &loader{config: c, threads: threads, spin: !quota, memory: c.MemoryLimit, log: log}
+	if c.Threads > 0 {
+		l.threads, why = c.Threads, "--threads"
+	}
+	limit, whyMemory := config.MemoryLimit()
+	if l.memory > 0 {
+		whyMemory = "--memory-limit"
+	} else {
+		l.memory = limit
+	}
+	log.Debug("the machine", "threads", l.threads, "threads_reason", why, "spin", l.spin,
+		"memory_limit", config.Bytes(l.memory), "memory_reason", whyMemory)
+	l.memory /= int64(max(len(c.Models), 1))
+	return l
+}
+
+// newLogger returns the logger that the operator chose.
+func newLogger(w io.Writer, c *config.Serve) *slog.Logger {
+	o := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
