@@ -47,8 +47,8 @@ type Server struct {
 	code int           // its exit code, after done
 }
 
-// Start starts binary with `serve --addr 127.0.0.1:0` and args and waits until it is ready. At the end of the test it is
-// stopped; that it then ends with 0 and without a data race is checked.
+// Start starts binary with `serve --addr 127.0.0.1:0` and args and waits until it is ready. If it still runs
+// at the end of the test it is stopped and must end with 0. A data race fails the test in any case.
 func Start(t testing.TB, binary string, args ...string) *Server {
 	t.Helper()
 	Runtime(t) // says what to run where it is missing
@@ -56,6 +56,11 @@ func Start(t testing.TB, binary string, args ...string) *Server {
 	s.URL = "http://" + s.WaitLog(t, regexp.MustCompile(`msg=listening .*\baddr="?([0-9.:]+)`))[1]
 	s.waitReady(t)
 	t.Cleanup(func() {
+		select {
+		case <-s.done: // the test has ended it and looked at how
+			return
+		default:
+		}
 		if code := s.Stop(t, syscall.SIGINT); code != 0 {
 			t.Errorf("the server ended with exit code %d, its log:\n%s", code, s.Log())
 		}
@@ -68,6 +73,7 @@ func Launch(t testing.TB, binary string, args ...string) *Server {
 	t.Helper()
 	s := &Server{log: newOutput(), done: make(chan struct{})}
 	s.cmd = exec.CommandContext(context.Background(), binary, args...) // the test's context ends before its cleanups
+	s.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0") // the race detector's wait at the end
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -119,8 +125,8 @@ func (s *Server) Wait(t testing.TB) int {
 	}
 }
 
-// PID is the process id.
-func (s *Server) PID() int { return s.cmd.Process.Pid }
+// Done is closed when the process has ended.
+func (s *Server) Done() <-chan struct{} { return s.done }
 
 // Log is what the process wrote so far.
 func (s *Server) Log() string { return s.log.String() }
