@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"ortserve/internal/home"
+	"ortserve/models"
+	"ortserve/tokenize"
+)
+
+const tokenizeHelp = `Usage: ortserve tokenize --model NAME|DIR [flags] <in >out
+
+Turns text into token ids and, with --decode, ids into text. No token is added that the text does not hold.
+
+Without --json all of the input is one text, and the output is its ids on one line. With --json each line in is an object,
+{"text": "…", "raw": false}, and each line out is {"ids": […]}; with --decode the other way round. The answer to a line is
+written before the next line is waited for. Where raw is not true, control tokens written in a text are plain text.
+
+`
+
+// runTokenize turns the input into ids, or back.
+func runTokenize(ctx context.Context, args []string, t terminal) error {
+	f := flag.NewFlagSet("tokenize", flag.ContinueOnError)
+	f.SetOutput(t.err)
+	f.Usage = func() {
+		fmt.Fprint(t.err, tokenizeHelp)
+		f.PrintDefaults()
+	}
+	model := f.String("model", os.Getenv("ORTSERVE_MODEL"), "`NAME` of a model in the store, or a folder with its tokenizer.json; also ORTSERVE_MODEL")
+	asJSON := f.Bool("json", false, "JSON lines in and out")
+	decode := f.Bool("decode", false, "ids in, text out")
+	count := f.Bool("count", false, "write how many ids, not which")
+	raw := f.Bool("raw", false, "without --json: control tokens written in the text count")
+	special := f.Bool("skip-special", false, "with --decode: special tokens give no text")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	switch {
+	case f.NArg() > 0:
+		return fmt.Errorf("%q is no flag; the text comes from standard input", f.Arg(0))
+	case *model == "":
+		return errors.New("--model is missing")
+	case *decode && *count:
+		return errors.New("--decode and --count do not go together")
+	case *asJSON && *raw:
+		return errors.New(`--raw and --json do not go together: each line has its own "raw"`)
+	case *special && !*decode:
+		return errors.New("--skip-special is for --decode")
+	}
+	tok, err := openTokenizer(*model)
+	if err != nil {
+		return fmt.Errorf("--model %s: %w", *model, err)
+	}
+	in, out := bufio.NewReaderSize(t.in, 1<<16), bufio.NewWriterSize(t.out, 1<<16)
+	c := tokenizeCommand{tok, in, out, *count, *special}
+	switch {
+	case *asJSON && *decode:
+		err = c.lines(ctx, c.decodeLine)
+	case *asJSON:
+		err = c.lines(ctx, c.encodeLine)
+	case *decode:
+		err = c.decode(ctx)
+	default:
+		err = c.encode(*raw)
+	}
+	return errors.Join(err, out.Flush())
+}
+
+// openTokenizer loads the tokenizer of a folder or of a model in the store.
+func openTokenizer(model string) (*tokenize.Tokenizer, error) {
+	if _, err := os.Stat(filepath.Join(model, "tokenizer.json")); err == nil {
+		return tokenize.Load(model)
+	}
+	if info, err := os.Stat(model); err == nil && info.IsDir() {
+		return nil, errors.New("there is no tokenizer.json in the folder")
+	}
+	dir, err := home.Dir()
+	if err != nil {
+		return nil, err
+	}
+	store, err := models.OpenStore(home.Models(dir))
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	m, err := store.Find(model)
+	if err != nil {
+		return nil, err
+	}
+	return tokenize.Load(m.Dir)
+}
+
+type tokenizeCommand struct {
+	tok         *tokenize.Tokenizer
+	in          *bufio.Reader
+	out         *bufio.Writer
+	count       bool
+	skipSpecial bool
+}
+
+// encode reads all of the input as one text.
+func (c *tokenizeCommand) encode(raw bool) error {
+	text, err := io.ReadAll(c.in)
+	if err != nil {
+		return err
+	}
+	ids := c.tok.Encode(string(text), tokenize.Options{LiteralAll: !raw})
+	if c.count {
+		_, err = fmt.Fprintln(c.out, len(ids))
+		return err
+	}
+	_, err = c.out.Write(append(appendIDs(nil, ids, ' '), '\n'))
+	return err
+}
+
+// decode reads ids between white space and writes their text as they come.
+func (c *tokenizeCommand) decode(ctx context.Context) error {
+	s := c.tok.NewStream(c.skipSpecial)
+	var word []byte
+	for ctx.Err() == nil {
+		b, err := c.in.ReadByte()
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if err == nil && b > ' ' {
+			if word = append(word, b); len(word) > 10 {
+				return fmt.Errorf("%q is no token id", word)
+			}
+			continue
+		}
+		if len(word) > 0 {
+			id, perr := strconv.ParseInt(string(word), 10, 32)
+			if perr != nil || id < 0 {
+				return fmt.Errorf("%q is no token id", word)
+			}
+			if err := c.write(s.Next([]int32{int32(id)})); err != nil {
+				return err
+			}
+			word = word[:0]
+		}
+		if err != nil {
+			return c.write(s.Next(nil))
+		}
+	}
+	return ctx.Err()
+}
+
+// write writes a text, and hands it on where more input has to be waited for.
+func (c *tokenizeCommand) write(text string) error {
+	if _, err := c.out.WriteString(text); err != nil {
+		return err
+	}
+	if c.in.Buffered() == 0 {
+		return c.out.Flush()
+	}
+	return nil
+}
+
+// lines answers each line of the input.
+func (c *tokenizeCommand) lines(ctx context.Context, answer func(line []byte) ([]byte, error)) error {
+	for n := 1; ctx.Err() == nil; n++ {
+		line, err := c.in.ReadBytes('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if len(bytes.TrimSpace(line)) > 0 {
+			out, lerr := answer(line)
+			if lerr != nil {
+				return fmt.Errorf("line %d: %w", n, lerr)
+			}
+			if err := c.write(string(out) + "\n"); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return nil
+		}
+	}
+	return ctx.Err()
+}
+
+func (c *tokenizeCommand) encodeLine(line []byte) ([]byte, error) {
+	var in struct {
+		Text *string `json:"text"`
+		Raw  bool    `json:"raw"`
+	}
+	if err := strictJSON(line, &in); err != nil {
+		return nil, err
+	}
+	if in.Text == nil {
+		return nil, errors.New(`"text" is missing`)
+	}
+	ids := c.tok.Encode(*in.Text, tokenize.Options{LiteralAll: !in.Raw})
+	if c.count {
+		return fmt.Appendf(nil, `{"count": %d}`, len(ids)), nil
+	}
+	return append(appendIDs([]byte(`{"ids": [`), ids, ','), "]}"...), nil
+}
+
+func (c *tokenizeCommand) decodeLine(line []byte) ([]byte, error) {
+	var in struct {
+		IDs *[]int32 `json:"ids"`
+	}
+	if err := strictJSON(line, &in); err != nil {
+		return nil, err
+	}
+	if in.IDs == nil {
+		return nil, errors.New(`"ids" is missing`)
+	}
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	err := e.Encode(map[string]string{"text": c.tok.Decode(*in.IDs, c.skipSpecial)})
+	return bytes.TrimSpace(out.Bytes()), err
+}
+
+// strictJSON decodes one object and refuses fields that it does not know.
+func strictJSON(line []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if d.More() {
+		return errors.New("something follows the object")
+	}
+	return nil
+}
+
+// appendIDs writes ids with a separator.
+func appendIDs(b []byte, ids []int32, separator byte) []byte {
+	for i, id := range ids {
+		if i > 0 {
+			b = append(b, separator)
+		}
+		b = strconv.AppendInt(b, int64(id), 10)
+	}
+	return b
+}
