@@ -14,8 +14,8 @@ type bpe struct {
 	pairs        pairTable
 	byteSymbols  [256]symbol
 	runeSymbols  runeTable
-	unknown      int32 // id of unk_token, or noID
-	fuse         bool  // unknown symbols in a row are one
+	unknown      int32       // id of unk_token, or noID
+	fuse         bool        // unknown symbols in a row are one
 	fallback     *[256]int32 // ids of the tokens <0x00> to <0xFF>, noID where there is none; nil: no byte_fallback
 	complete     bool        // fallback has every byte
 	ignoreMerges bool

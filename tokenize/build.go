@@ -21,13 +21,6 @@ func newBPE(m *modelFile, byteLevel bool) (*bpe, error) {
 	}
 	b := &bpe{bytes: byteLevel, pairs: newPairTable(len(m.merges)), unknown: noID, fuse: m.FuseUnk,
 		ignoreMerges: m.IgnoreMerges, seed: maphash.MakeSeed()}
-	names := make(map[int32]string, len(m.vocab))
-	for piece, id := range m.vocab {
-		if other, ok := names[id]; ok {
-			return nil, fmt.Errorf("%q and %q have the same id %d", clip(min(piece, other)), clip(max(piece, other)), id)
-		}
-		names[id] = piece
-	}
 	if m.UnkToken != nil {
 		if id, ok := m.vocab[*m.UnkToken]; ok {
 			b.unknown = id
@@ -43,13 +36,15 @@ func newBPE(m *modelFile, byteLevel bool) (*bpe, error) {
 			b.fallback[i] = id
 		}
 	}
+	var joined []byte
 	for rank, pair := range m.merges {
 		left, ok := m.vocab[pair[0]]
 		right, ok2 := m.vocab[pair[1]]
 		if !ok || !ok2 {
 			return nil, fmt.Errorf("merge %d of %q and %q: not in the vocabulary", rank, clip(pair[0]), clip(pair[1]))
 		}
-		id, ok := m.vocab[pair[0]+pair[1]]
+		joined = append(append(joined[:0], pair[0]...), pair[1]...)
+		id, ok := m.vocab[string(joined)]
 		if !ok {
 			return nil, fmt.Errorf("merge %d of %q and %q: what it gives is not in the vocabulary", rank, clip(pair[0]), clip(pair[1]))
 		}
@@ -85,16 +80,16 @@ func (b *bpe) symbolTables(m *modelFile) {
 	if !b.ignoreMerges {
 		return
 	}
-	b.vocab = m.vocab
-	if b.bytes {
-		b.vocab = make(map[string]int32, len(m.vocab))
-		for piece, id := range m.vocab {
-			if raw, ok := charBytes(piece); ok {
-				b.vocab[raw] = id
+	b.vocab = make(map[string]int32, len(m.vocab))
+	for piece, id := range m.vocab {
+		if b.bytes {
+			raw, ok := charBytes(piece)
+			if !ok {
+				continue
 			}
+			piece = raw
 		}
-	}
-	for piece := range b.vocab {
+		b.vocab[piece] = id
 		b.longest = max(b.longest, len(piece))
 	}
 }

@@ -9,11 +9,14 @@ import (
 // others as U+0100 and on, in order (GPT-2's encoder.py).
 var (
 	byteChar [256]rune
-	charByte = map[rune]byte{}
+	charByte [0x100 + 68]int16 // -1: no byte's character
 )
 
 func init() {
 	next := rune(0x100)
+	for i := range charByte {
+		charByte[i] = -1
+	}
 	for b := range byteChar {
 		r := rune(b)
 		if !('!' <= r && r <= '~' || 0xA1 <= r && r <= 0xAC || 0xAE <= r) {
@@ -21,7 +24,7 @@ func init() {
 			next++
 		}
 		byteChar[b] = r
-		charByte[r] = byte(b)
+		charByte[r] = int16(b)
 	}
 }
 
@@ -39,11 +42,10 @@ func byteChars(s string) string {
 func charBytes(s string) (string, bool) {
 	b := make([]byte, 0, len(s))
 	for _, r := range s {
-		c, ok := charByte[r]
-		if !ok {
+		if int(r) >= len(charByte) || charByte[r] < 0 {
 			return "", false
 		}
-		b = append(b, c)
+		b = append(b, byte(charByte[r]))
 	}
 	return string(b), true
 }

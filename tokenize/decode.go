@@ -206,11 +206,14 @@ type byteDecoding struct {
 }
 
 func (d *byteDecoding) push(s string, _ bool, emit func(string, bool)) {
-	raw, ok := charBytes(s)
-	if !ok {
-		raw = s
+	before := len(d.held)
+	for _, r := range s {
+		if int(r) >= len(charByte) || charByte[r] < 0 {
+			d.held = append(d.held[:before], s...)
+			break
+		}
+		d.held = append(d.held, byte(charByte[r]))
 	}
-	d.held = append(d.held, raw...)
 	n := len(d.held) - incomplete(d.held)
 	if n > 0 {
 		emit(validText(string(d.held[:n])), !d.started)

@@ -97,12 +97,14 @@ func build(f *file) (*Tokenizer, error) {
 // addTokens joins the added tokens with the vocabulary. A token of the vocabulary keeps its id there, another gets the
 // next one behind the vocabulary, whatever the file says (added_vocabulary.rs, add_tokens).
 func (t *Tokenizer) addTokens(vocab map[string]int32, added []addedToken) error {
-	t.ids = make(map[string]int32, len(vocab)+len(added))
+	next := int32(len(vocab))
+	t.ids = vocab
 	for piece, id := range vocab {
-		t.ids[piece] = id
+		if other, ok := t.Piece(id); ok {
+			return fmt.Errorf("%q and %q have the same id %d", clip(min(piece, other)), clip(max(piece, other)), id)
+		}
 		t.put(id, piece)
 	}
-	next := int32(len(vocab))
 	t.specials = map[string]bool{}
 	for i := range added {
 		a := &added[i]
@@ -165,6 +167,7 @@ func (t *Tokenizer) buildMatchers() {
 // maxAdded bounds an added token, and so what one look for it costs.
 const maxAdded = 4096
 
+// put notes the piece of an id.
 func (t *Tokenizer) put(id int32, piece string) {
 	if n := int(id) + 1; n > len(t.pieces) {
 		t.pieces = append(t.pieces, make([]string, n-len(t.pieces))...)
