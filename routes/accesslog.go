@@ -1,0 +1,116 @@
+package routes
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"ortserve/engine"
+)
+
+// exchange is one request and its answer, as the log tells it.
+type exchange struct {
+	logger       *slog.Logger
+	now          func() time.Time
+	id           string
+	begin        time.Time
+	method, path string
+	streaming    bool // the answer goes on after the handler has returned
+
+	model  string              // as the client called it, once it was found
+	finish engine.FinishReason // of what a model did
+	usage  engine.Usage
+	err    *apiError
+}
+
+type exchangeKey struct{}
+
+// newExchange gives the request its id: the client's, if it sent one that can stand in a header and a log, else a new one.
+func (s *server) newExchange(c *fiber.Ctx) (*exchange, error) {
+	x := &exchange{logger: s.Logger, now: s.now, begin: s.now(), method: c.Method(), path: strings.Clone(c.Path())}
+	c.Locals(exchangeKey{}, x)
+	x.id = strings.Clone(c.Get(fiber.HeaderXRequestID))
+	var err error
+	if !plainID(x.id) {
+		if x.id, err = s.newID(); err != nil {
+			return x, err
+		}
+	}
+	c.Set(fiber.HeaderXRequestID, x.id)
+	return x, nil
+}
+
+// exchangeOf returns the exchange of a request that passed around.
+func exchangeOf(c *fiber.Ctx) *exchange {
+	x, _ := c.Locals(exchangeKey{}).(*exchange)
+	return x
+}
+
+// plainID says whether a client's request id is used as it is.
+func plainID(id string) bool {
+	return id != "" && len(id) <= 128 && !strings.ContainsFunc(id, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' || r == '.')
+	})
+}
+
+// log writes the exchange's line. Probes are told at debug level: there are many, and they say nothing.
+func (x *exchange) log(status int) {
+	level := slog.LevelInfo
+	switch {
+	case x.path == "/livez" || x.path == "/readyz" || x.path == "/health":
+		level = slog.LevelDebug
+	case x.err != nil && x.err.kind == kindInternal:
+		level = slog.LevelError
+	}
+	attrs := []slog.Attr{
+		slog.String("request", x.id),
+		slog.String("method", x.method),
+		slog.String("path", clean(x.path)),
+		slog.Int("status", status),
+		slog.Int64("ms", x.now().Sub(x.begin).Milliseconds()),
+	}
+	if x.model != "" {
+		attrs = append(attrs, slog.String("model", clean(x.model)))
+	}
+	if x.finish != "" {
+		attrs = append(attrs,
+			slog.String("finish", x.outcome()),
+			slog.Int("prompt_tokens", x.usage.PromptTokens),
+			slog.Int("cached_tokens", x.usage.CachedTokens),
+			slog.Int("completion_tokens", x.usage.CompletionTokens),
+			slog.Int64("queue_ms", x.usage.Queue.Milliseconds()),
+			slog.Int64("prefill_ms", x.usage.Prefill.Milliseconds()),
+			slog.Int64("decode_ms", x.usage.Decode.Milliseconds()),
+		)
+	}
+	if x.err != nil {
+		row := errorTable[x.err.kind]
+		attrs = append(attrs, slog.String("error", strings.TrimPrefix(row.code+" "+row.typ, " ")))
+		if x.err.cause != nil {
+			attrs = append(attrs, slog.Any("cause", x.err.cause))
+		}
+	}
+	x.logger.LogAttrs(context.Background(), level, "request", attrs...)
+}
+
+// outcome is how the model's work ended: stop, length, cancelled or error.
+func (x *exchange) outcome() string {
+	if x.finish == engine.FinishError && x.err != nil && x.err.kind == kindClientGone {
+		return "cancelled"
+	}
+	return string(x.finish)
+}
+
+// clean bounds a client's text for the log and takes out what is not printable ASCII.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s[:min(len(s), 128)])
+	return s
+}

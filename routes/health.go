@@ -1,0 +1,42 @@
+package routes
+
+import (
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+// health is the answer of the probes.
+type health struct {
+	Status string `json:"status"`
+}
+
+// livez says that the process serves HTTP.
+func (s *server) livez(c *fiber.Ctx) error { return sendJSON(c, openaiJSON, health{Status: "ok"}) }
+
+// readyz says whether requests should come here: not while the first model loads, and not while the server drains.
+func (s *server) readyz(c *fiber.Ctx) error {
+	if !s.Ready() {
+		return &apiError{kind: kindClosing, message: "the server is not ready: it is loading a model or shutting down"}
+	}
+	return s.livez(c)
+}
+
+// root is the text by which Ollama's clients know a server.
+func (s *server) root(c *fiber.Ctx) error {
+	c.Set(fiber.HeaderContentType, fiber.MIMETextPlainCharsetUTF8)
+	return c.SendString("Ollama is running")
+}
+
+// ollamaVersion is the version of Ollama's API that this server speaks. Clients compare it as numbers.
+const ollamaVersion = "0.33.0"
+
+// versionAnswer tells both versions.
+type versionAnswer struct {
+	Version  string `json:"version"`
+	Ortserve string `json:"ortserve"`
+}
+
+func (s *server) version(c *fiber.Ctx) error {
+	return sendJSON(c, ollamaJSON, versionAnswer{Version: ollamaVersion, Ortserve: strings.TrimPrefix(s.Version, "v")})
+}

@@ -1,0 +1,86 @@
+package routes
+
+import (
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"ortserve/engine"
+)
+
+// chatAnswer is a line of /api/chat's stream, and the answer that is not streamed.
+type chatAnswer struct {
+	Model      string        `json:"model"`
+	CreatedAt  time.Time     `json:"created_at"`
+	Message    ollamaMessage `json:"message"`
+	Done       bool          `json:"done"`
+	DoneReason string        `json:"done_reason,omitempty"`
+	*statistics
+}
+
+// ollamaMessage is the message of an answer.
+type ollamaMessage struct {
+	Role    string `json:"role"`
+	Content string `json:"content"`
+}
+
+// chat serves POST /api/chat.
+func (s *server) chat(c *fiber.Ctx) error {
+	req := ollamaChatRequest{stream: true}
+	if err := decodeBody(c, ollamaChatFields, &req); err != nil {
+		return err
+	}
+	if req.model == "" {
+		return invalid("model", "model is required")
+	}
+	g, err := s.begin(c, req.model)
+	if err != nil {
+		return err
+	}
+	defer g.done()
+	f := chatLines{g}
+	if len(req.conversation.messages) == 0 {
+		return sendJSON(c, ollamaJSON, f.last("load", "", engine.Usage{}))
+	}
+	prompt, err := g.chatPrompt(req.conversation)
+	if err != nil {
+		return err
+	}
+	g.reportWindow(c, &req.options)
+	if err := g.submit(prompt, &req.options.sampling, ollamaDefaults, req.options.limits()); err != nil {
+		return ollamaParam(err)
+	}
+	if req.stream {
+		return g.stream(c, jsonLines, f)
+	}
+	a, err := g.collect()
+	if err != nil {
+		return err
+	}
+	return sendJSON(c, ollamaJSON, f.last(string(a.finish), a.text, a.usage))
+}
+
+// chatLines streams /api/chat.
+type chatLines struct{ g *generation }
+
+func (f chatLines) event(w *frameWriter, ev engine.Event) {
+	if ev.Text != "" {
+		w.line(chatAnswer{
+			Model: f.g.name, CreatedAt: f.g.createdAt(),
+			Message: ollamaMessage{Role: "assistant", Content: ev.Text},
+		})
+	}
+	if ev.Finish != "" {
+		w.line(f.last(string(ev.Finish), "", ev.Usage))
+	}
+}
+
+func (f chatLines) fail(w *frameWriter, err *apiError) { w.line(err.ollamaBody()) }
+
+// last is the answer's last line, or all of it.
+func (f chatLines) last(reason, text string, u engine.Usage) chatAnswer {
+	return chatAnswer{
+		Model: f.g.name, CreatedAt: f.g.createdAt(), Message: ollamaMessage{Role: "assistant", Content: text},
+		Done: true, DoneReason: reason, statistics: f.g.statistics(u),
+	}
+}

@@ -1,0 +1,157 @@
+package routes
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"ortserve/engine"
+	"ortserve/template"
+)
+
+// generateAnswer is a line of /api/generate's stream, and the answer that is not streamed.
+type generateAnswer struct {
+	Model      string    `json:"model"`
+	CreatedAt  time.Time `json:"created_at"`
+	Response   string    `json:"response"`
+	Done       bool      `json:"done"`
+	DoneReason string    `json:"done_reason,omitempty"`
+	Context    []int32   `json:"context,omitempty"`
+	*statistics
+}
+
+// statistics are the numbers of an answer's last line; durations in nanoseconds. All are always there.
+type statistics struct {
+	TotalDuration         int64 `json:"total_duration"`
+	LoadDuration          int64 `json:"load_duration"`
+	PromptEvalCount       int   `json:"prompt_eval_count"`
+	PromptEvalCachedCount int   `json:"prompt_eval_cached_count"`
+	PromptEvalDuration    int64 `json:"prompt_eval_duration"`
+	EvalCount             int   `json:"eval_count"`
+	EvalDuration          int64 `json:"eval_duration"`
+}
+
+func (g *generation) statistics(u engine.Usage) *statistics {
+	return &statistics{
+		TotalDuration:         g.server.now().Sub(g.x.begin).Nanoseconds(),
+		LoadDuration:          g.loading.Nanoseconds(),
+		PromptEvalCount:       u.PromptTokens,
+		PromptEvalCachedCount: u.CachedTokens,
+		PromptEvalDuration:    u.Prefill.Nanoseconds(),
+		EvalCount:             u.CompletionTokens,
+		EvalDuration:          u.Decode.Nanoseconds(),
+	}
+}
+
+// generate serves POST /api/generate.
+func (s *server) generate(c *fiber.Ctx) error {
+	req := generateRequest{stream: true}
+	if err := decodeBody(c, generateFields, &req); err != nil {
+		return err
+	}
+	if req.raw && (req.system != "" || len(req.context) > 0) {
+		return invalid("raw", "raw mode does not support template, system, or context")
+	}
+	if req.model == "" {
+		return s.modelNotFound("")
+	}
+	g, err := s.begin(c, req.model)
+	if err != nil {
+		return err
+	}
+	defer g.done()
+	f := &generateFrames{g: g, raw: req.raw, context: req.context}
+	if req.prompt == "" {
+		return sendJSON(c, ollamaJSON, f.last("load", "", nil, engine.Usage{}))
+	}
+	prompt, err := g.generatePrompt(&req)
+	if err != nil {
+		return err
+	}
+	g.reportWindow(c, &req.options)
+	if err := g.submit(prompt, &req.options.sampling, ollamaDefaults, req.options.limits()); err != nil {
+		return ollamaParam(err)
+	}
+	if req.stream {
+		return g.stream(c, jsonLines, f)
+	}
+	a, err := g.collect()
+	if err != nil {
+		return err
+	}
+	return sendJSON(c, ollamaJSON, f.last(string(a.finish), a.text, a.tokens, a.usage))
+}
+
+// generatePrompt makes the prompt's ids: the text as it is, or the turn of a chat, after a context if there is one.
+func (g *generation) generatePrompt(req *generateRequest) ([]int32, error) {
+	var messages []template.Message
+	if req.system != "" {
+		messages = append(messages, template.Message{Role: "system", Content: req.system})
+	}
+	messages = append(messages, template.Message{Role: "user", Content: req.prompt})
+	switch {
+	case req.raw || g.Template == nil && len(messages) == 1 && len(req.context) == 0:
+		return g.rawPrompt(req.prompt), nil
+	case len(req.context) > 0:
+		return g.nextTurn(req.context, messages)
+	default:
+		return g.chatPrompt(conversation{messages: messages})
+	}
+}
+
+// reportWindow tells a client that set num_ctx how many tokens its request may really have: never more than the server serves.
+func (g *generation) reportWindow(c *fiber.Ctx, o *ollamaOptions) {
+	window := g.Engine.Info().MaxLen
+	if o.numCtx == nil {
+		return
+	}
+	if n := o.limits().window; n > 0 {
+		window = min(window, n)
+	}
+	c.Set("X-Context-Length", strconv.Itoa(window))
+}
+
+// ollamaParam names a sampling parameter's place in Ollama's requests.
+func ollamaParam(err error) error {
+	e := explain(err)
+	if _, ok := optionFields.at[e.param]; ok && e.kind == kindInvalid {
+		e.param, e.message = "options."+e.param, "options."+e.message
+	}
+	return e
+}
+
+// generateFrames streams /api/generate.
+type generateFrames struct {
+	g       *generation
+	raw     bool
+	context []int32 // what the request came with
+	tokens  []int32 // sampled so far
+}
+
+func (f *generateFrames) event(w *frameWriter, ev engine.Event) {
+	f.tokens = append(f.tokens, ev.Tokens...)
+	if ev.Text != "" {
+		w.line(generateAnswer{Model: f.g.name, CreatedAt: f.g.createdAt(), Response: ev.Text})
+	}
+	if ev.Finish != "" {
+		w.line(f.last(string(ev.Finish), "", f.tokens, ev.Usage))
+	}
+}
+
+func (f *generateFrames) fail(w *frameWriter, err *apiError) { w.line(err.ollamaBody()) }
+
+// last is the answer's last line, or all of it. Its context is what a further turn needs; a raw prompt has no turns.
+func (f *generateFrames) last(reason, text string, tokens []int32, u engine.Usage) generateAnswer {
+	a := generateAnswer{
+		Model: f.g.name, CreatedAt: f.g.createdAt(), Response: text,
+		Done: true, DoneReason: reason, statistics: f.g.statistics(u),
+	}
+	if !f.raw && tokens != nil {
+		a.Context = append(f.g.prompt[:len(f.g.prompt):len(f.g.prompt)], f.g.withoutEnd(tokens)...)
+	}
+	return a
+}
+
+// createdAt is the time of a line.
+func (g *generation) createdAt() time.Time { return g.server.now().UTC() }

@@ -1,0 +1,201 @@
+package routes
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"ortserve/models"
+	"ortserve/pool"
+)
+
+// ollamaModel is a model of /api/tags and /api/ps.
+type ollamaModel struct {
+	Name         string        `json:"name"`
+	Model        string        `json:"model"`
+	ModifiedAt   time.Time     `json:"modified_at"`
+	Size         int64         `json:"size"`
+	Digest       string        `json:"digest"`
+	Details      ollamaDetails `json:"details"`
+	Capabilities []string      `json:"capabilities,omitempty"`
+	*ollamaRunning
+}
+
+// ollamaRunning is what /api/ps says besides.
+type ollamaRunning struct {
+	ExpiresAt     time.Time `json:"expires_at"`
+	SizeVRAM      int64     `json:"size_vram"`
+	ContextLength int       `json:"context_length"`
+}
+
+// ollamaDetails is what Ollama's lists say of a model's making.
+type ollamaDetails struct {
+	ParentModel       string   `json:"parent_model"`
+	Format            string   `json:"format"`
+	Family            string   `json:"family"`
+	Families          []string `json:"families"`
+	ParameterSize     string   `json:"parameter_size"`
+	QuantizationLevel string   `json:"quantization_level"`
+}
+
+func detailsOf(m *models.Model) ollamaDetails {
+	return ollamaDetails{
+		Format: "onnx", Family: m.Family, Families: []string{m.Family},
+		ParameterSize: m.ParameterSize, QuantizationLevel: m.Quantization,
+	}
+}
+
+func ollamaModelOf(m *models.Model) ollamaModel {
+	return ollamaModel{
+		Name: m.Name, Model: m.Name, ModifiedAt: m.Modified, Size: m.Size, Digest: m.Digest,
+		Details: detailsOf(m), Capabilities: capabilities,
+	}
+}
+
+// capabilities is what the models of this server can do.
+var capabilities = []string{"completion"}
+
+// ollamaModels is the answer of /api/tags and /api/ps.
+type ollamaModels struct {
+	Models []ollamaModel `json:"models"`
+}
+
+// tags serves GET /api/tags.
+func (s *server) tags(c *fiber.Ctx) error {
+	list := ollamaModels{Models: []ollamaModel{}}
+	for _, m := range s.Pool.List() {
+		list.Models = append(list.Models, ollamaModelOf(m))
+	}
+	return sendJSON(c, ollamaJSON, list)
+}
+
+// loaded returns the models that are loaded, none while one is still being loaded.
+func (s *server) loaded() []*pool.Loaded {
+	if !s.Pool.Ready() {
+		return nil
+	}
+	var all []*pool.Loaded
+	for _, name := range s.Pool.Served() {
+		l, release, err := s.Pool.Get(context.Background(), name)
+		if err != nil {
+			continue // it could not be loaded; the log has said so
+		}
+		release()
+		all = append(all, l)
+	}
+	return all
+}
+
+// never is when a model that stays loaded expires. Clients read a date.
+var never = time.Date(2999, time.December, 31, 0, 0, 0, 0, time.UTC)
+
+// running serves GET /api/ps: the models that are loaded.
+func (s *server) running(c *fiber.Ctx) error {
+	list := ollamaModels{Models: []ollamaModel{}}
+	for _, l := range s.loaded() {
+		m := ollamaModelOf(l.Model)
+		m.Capabilities = nil
+		m.ollamaRunning = &ollamaRunning{ExpiresAt: never, ContextLength: l.Engine.Info().MaxLen}
+		list.Models = append(list.Models, m)
+	}
+	return sendJSON(c, ollamaJSON, list)
+}
+
+// showRequest is the body of POST /api/show. Clients of old say name.
+type showRequest struct{ model, name string }
+
+var showFields = newTable([]field[showRequest]{
+	textField("model", func(r *showRequest) *string { return &r.model }),
+	textField("name", func(r *showRequest) *string { return &r.name }),
+	refusedField[showRequest]("system", "the description is the model's own"),
+	refusedField[showRequest]("template", "the description is the model's own"),
+	refusedField[showRequest]("options", "the description is the model's own"),
+}, inertFields[showRequest]("verbose"))
+
+// showAnswer is the answer of POST /api/show.
+type showAnswer struct {
+	License      string         `json:"license"`
+	Modelfile    string         `json:"modelfile"`
+	Parameters   string         `json:"parameters"`
+	Template     string         `json:"template"`
+	Details      ollamaDetails  `json:"details"`
+	ModelInfo    map[string]any `json:"model_info"`
+	Capabilities []string       `json:"capabilities"`
+	ModifiedAt   time.Time      `json:"modified_at"`
+}
+
+// show serves POST /api/show.
+func (s *server) show(c *fiber.Ctx) error {
+	var req showRequest
+	if err := decodeBody(c, showFields, &req); err != nil {
+		return err
+	}
+	name := req.model
+	if name == "" {
+		name = req.name
+	}
+	if name == "" {
+		return invalid("model", "model is required")
+	}
+	m, err := s.findModel(name)
+	if err != nil {
+		return err
+	}
+	parameters := parametersOf(m)
+	return sendJSON(c, ollamaJSON, showAnswer{
+		Modelfile:    "FROM " + m.Name + "\n",
+		Parameters:   strings.Join(parameters, "\n"),
+		Template:     m.ChatTemplate,
+		Details:      detailsOf(m),
+		ModelInfo:    s.infoOf(m),
+		Capabilities: capabilities,
+		ModifiedAt:   m.Modified,
+	})
+}
+
+// parametersOf are the model's own sampling defaults, a line each.
+func parametersOf(m *models.Model) []string {
+	var lines []string
+	add := func(name string, v any) { lines = append(lines, fmt.Sprintf("%-30s %v", name, v)) }
+	g := m.Generation
+	if g.Temperature != nil {
+		add("temperature", *g.Temperature)
+	}
+	if g.TopK != nil {
+		add("top_k", *g.TopK)
+	}
+	if g.TopP != nil {
+		add("top_p", *g.TopP)
+	}
+	if g.MinP != nil {
+		add("min_p", *g.MinP)
+	}
+	if g.RepetitionPenalty != nil {
+		add("repeat_penalty", *g.RepetitionPenalty)
+	}
+	return lines
+}
+
+// infoOf describes the model in the words of GGUF's metadata. The context length is the one that is served, once that is known.
+func (s *server) infoOf(m *models.Model) map[string]any {
+	window := m.ContextLength
+	for _, l := range s.loaded() {
+		if l.Model == m {
+			window = l.Engine.Info().MaxLen
+		}
+	}
+	arch := m.Architecture
+	return map[string]any{
+		"general.architecture":            arch,
+		"general.basename":                strings.TrimSuffix(m.Name, ":latest"),
+		arch + ".block_count":             m.Layers,
+		arch + ".context_length":          window,
+		arch + ".embedding_length":        m.Hidden,
+		arch + ".attention.head_count":    m.Heads,
+		arch + ".attention.head_count_kv": m.KVHeads,
+		arch + ".vocab_size":              m.Vocab,
+	}
+}

@@ -1,0 +1,178 @@
+package routes
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"ortserve/engine"
+)
+
+// chatCompletion is the answer that is not streamed.
+type chatCompletion struct {
+	ID                string       `json:"id"`
+	Object            string       `json:"object"`
+	Created           int64        `json:"created"`
+	Model             string       `json:"model"`
+	SystemFingerprint string       `json:"system_fingerprint"`
+	Choices           []chatChoice `json:"choices"`
+	Usage             openaiUsage  `json:"usage"`
+}
+
+type chatChoice struct {
+	Index        int         `json:"index"`
+	Message      chatMessage `json:"message"`
+	Logprobs     *struct{}   `json:"logprobs"`
+	FinishReason string      `json:"finish_reason"`
+}
+
+type chatMessage struct {
+	Role    string  `json:"role"`
+	Content string  `json:"content"`
+	Refusal *string `json:"refusal"`
+}
+
+// chatChunk is an event of the answer that is streamed.
+type chatChunk struct {
+	ID                string        `json:"id"`
+	Object            string        `json:"object"`
+	Created           int64         `json:"created"`
+	Model             string        `json:"model"`
+	SystemFingerprint string        `json:"system_fingerprint"`
+	Choices           []chunkChoice `json:"choices"`
+	Usage             *openaiUsage  `json:"usage,omitempty"`
+}
+
+type chunkChoice struct {
+	Index        int     `json:"index"`
+	Delta        any     `json:"delta"`
+	FinishReason *string `json:"finish_reason"`
+}
+
+// The deltas: the role, once and first; a piece of text; nothing, with the finish reason.
+type (
+	roleDelta struct {
+		Role    string  `json:"role"`
+		Content *string `json:"content"`
+	}
+	textDelta struct {
+		Content string `json:"content"`
+	}
+	lastDelta struct{}
+)
+
+// openaiUsage is what a request took, in tokens.
+type openaiUsage struct {
+	PromptTokens        int                `json:"prompt_tokens"`
+	CompletionTokens    int                `json:"completion_tokens"`
+	TotalTokens         int                `json:"total_tokens"`
+	PromptTokensDetails promptTokenDetails `json:"prompt_tokens_details"`
+}
+
+type promptTokenDetails struct {
+	CachedTokens int `json:"cached_tokens"`
+}
+
+func usageOf(u engine.Usage) openaiUsage {
+	return openaiUsage{
+		PromptTokens:        u.PromptTokens,
+		CompletionTokens:    u.CompletionTokens,
+		TotalTokens:         u.PromptTokens + u.CompletionTokens,
+		PromptTokensDetails: promptTokenDetails{CachedTokens: u.CachedTokens},
+	}
+}
+
+// chatCompletions serves POST /v1/chat/completions.
+func (s *server) chatCompletions(c *fiber.Ctx) error {
+	var req chatRequest
+	if err := decodeBody(c, chatFields, &req); err != nil {
+		return err
+	}
+	if len(req.conversation.messages) == 0 {
+		return invalid("messages", "messages is empty; it needs at least one message")
+	}
+	g, err := s.begin(c, req.model)
+	if err != nil {
+		return err
+	}
+	defer g.done()
+	prompt, err := g.chatPrompt(req.conversation)
+	if err != nil {
+		return err
+	}
+	if err := g.submit(prompt, &req.sampling, openaiDefaults, limits{maxTokens: req.limit()}); err != nil {
+		return err
+	}
+	id, err := s.newID()
+	if err != nil {
+		return err
+	}
+	head := chatChunk{
+		ID: "chatcmpl-" + id, Object: "chat.completion.chunk", Created: s.now().Unix(),
+		Model: g.name, SystemFingerprint: g.Fingerprint,
+	}
+	if req.stream {
+		return g.stream(c, eventStream, &chatFrames{chunk: head, usage: req.includeUsage})
+	}
+	a, err := g.collect()
+	if err != nil {
+		return err
+	}
+	c.Set("Server-Timing", serverTiming(a.usage))
+	return sendJSON(c, openaiJSON, chatCompletion{
+		ID: head.ID, Object: "chat.completion", Created: head.Created, Model: head.Model, SystemFingerprint: head.SystemFingerprint,
+		Choices: []chatChoice{{
+			Message:      chatMessage{Role: "assistant", Content: a.text},
+			FinishReason: string(a.finish),
+		}},
+		Usage: usageOf(a.usage),
+	})
+}
+
+// chatFrames streams a chat completion.
+type chatFrames struct {
+	chunk chatChunk // what all chunks have in common
+	usage bool      // a chunk with the usage is wanted
+	begun bool      // the role has been sent
+}
+
+func (f *chatFrames) event(w *frameWriter, ev engine.Event) {
+	if !f.begun {
+		f.begun = true
+		f.send(w, roleDelta{Role: "assistant"}, nil)
+	}
+	if ev.Text != "" {
+		f.send(w, textDelta{Content: ev.Text}, nil)
+	}
+	if ev.Finish == "" {
+		return
+	}
+	reason := string(ev.Finish)
+	f.send(w, lastDelta{}, &reason)
+	if f.usage {
+		last := f.chunk
+		usage := usageOf(ev.Usage)
+		last.Choices, last.Usage = []chunkChoice{}, &usage
+		w.sse(last)
+	}
+	w.sseText("[DONE]")
+}
+
+func (f *chatFrames) send(w *frameWriter, delta any, finish *string) {
+	chunk := f.chunk
+	chunk.Choices = []chunkChoice{{Delta: delta, FinishReason: finish}}
+	w.sse(chunk)
+}
+
+// fail tells the error as openai's clients look for it, and ends the stream as all others do.
+func (f *chatFrames) fail(w *frameWriter, err *apiError) {
+	w.sse(err.openaiBody())
+	w.sseText("[DONE]")
+}
+
+// serverTiming says where the time went: W3C Server Timing, durations in milliseconds.
+func serverTiming(u engine.Usage) string {
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	return fmt.Sprintf("queue;dur=%.3f, prefill;dur=%.3f, decode;dur=%.3f", ms(u.Queue), ms(u.Prefill), ms(u.Decode))
+}

@@ -1,0 +1,220 @@
+package routes
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"ortserve/template"
+)
+
+// chatRequest is the body of POST /v1/chat/completions.
+type chatRequest struct {
+	model        string
+	conversation conversation
+	stream       bool
+	includeUsage bool
+	sampling     sampling
+
+	maxTokens, maxCompletionTokens *int64
+}
+
+// limit returns how many tokens the answer may have; 0 is as many as the window holds. The newer name wins.
+func (r *chatRequest) limit() int {
+	for _, n := range []*int64{r.maxCompletionTokens, r.maxTokens} {
+		if n != nil {
+			return int(max(*n, 0))
+		}
+	}
+	return 0
+}
+
+// chatFields are the fields of a chat completion: OpenAI's, and what vLLM and llama.cpp add to them.
+var chatFields = newTable(
+	[]field[chatRequest]{
+		textField("model", func(r *chatRequest) *string { return &r.model }),
+		{name: "messages", read: func(d *decoder, at string, v value, r *chatRequest) (err error) {
+			r.conversation.messages, err = readMessages(d, openaiMessageFields, at, v)
+			return err
+		}},
+		boolField("stream", func(r *chatRequest) *bool { return &r.stream }),
+		objectField("stream_options", newTable([]field[chatRequest]{
+			boolField("include_usage", func(r *chatRequest) *bool { return &r.includeUsage }),
+			refusedField[chatRequest]("continuous_usage_stats", "usage comes with the last chunk"),
+		}, inertFields[chatRequest]("include_obfuscation"))),
+		tokenLimitField("max_tokens", func(r *chatRequest) **int64 { return &r.maxTokens }),
+		tokenLimitField("max_completion_tokens", func(r *chatRequest) **int64 { return &r.maxCompletionTokens }),
+		{name: "repetition_penalty", read: func(d *decoder, at string, v value, r *chatRequest) error {
+			if r.sampling.repeatPenalty != nil {
+				return invalid(at, "%s and repeat_penalty are names of one parameter; send one of them", at)
+			}
+			return numberField(at, func(r *chatRequest) **float64 { return &r.sampling.repeatPenalty }).read(d, at, v, r)
+		}},
+		{name: "chat_template_kwargs", read: func(_ *decoder, at string, v value, r *chatRequest) error {
+			if v.kind != kindObject {
+				return wrongType(at, "an object", v)
+			}
+			r.conversation.variables = map[string]any{}
+			for _, m := range v.members {
+				r.conversation.variables[m.name] = m.value.plain()
+			}
+			return nil
+		}},
+		onlyField[chatRequest]("n", "a request has one answer", isNumber(1)),
+		onlyField[chatRequest]("best_of", "a request has one answer", isNumber(1)),
+		onlyField[chatRequest]("add_generation_prompt", "an answer is always begun anew", isTrue),
+		onlyField[chatRequest]("skip_special_tokens", "control tokens are never shown", isTrue),
+		refusedField[chatRequest]("response_format", "the answer is text", hasType("text")),
+		refusedField[chatRequest]("tool_choice", "tools are not supported", isText("none", "auto")),
+		refusedField[chatRequest]("function_call", "functions are not supported", isText("none", "auto")),
+		refusedField[chatRequest]("modalities", "the answer is text", isListOf("text")),
+		refusedField[chatRequest]("top_n_sigma", "use min_p", isNumber(-1)),
+		refusedField[chatRequest]("chat_template", "the model's own is used"),
+		refusedField[chatRequest]("stop_token_ids", "use stop"),
+	},
+	samplingFields(func(r *chatRequest) *sampling { return &r.sampling }),
+	refusedFields[chatRequest](
+		"audio", "bad_words", "continue_final_message", "documents", "dry_multiplier", "dynatemp_range", "echo", "functions",
+		"grammar", "guided_choice", "guided_grammar", "guided_json", "guided_regex", "ignore_eos", "include_stop_str_in_output",
+		"json_schema", "logit_bias", "logprobs", "lora", "min_tokens", "n_probs", "prompt_logprobs", "return_progress",
+		"return_token_ids", "structured_outputs", "tools", "top_logprobs", "use_beam_search", "web_search_options", "xtc_probability",
+	),
+	inertFields[chatRequest](
+		"cache_prompt", "id_slot", "keep_alive", "metadata", "parallel_tool_calls", "prediction", "priority", "prompt_cache_key",
+		"prompt_cache_retention", "reasoning_effort", "request_id", "safety_identifier", "service_tier", "store",
+		"timings_per_token", "user",
+	),
+)
+
+// tokenLimitField is a row of a limit of tokens. -1 is "no limit" for the peers.
+func tokenLimitField(name string, of func(*chatRequest) **int64) field[chatRequest] {
+	return field[chatRequest]{name: name, read: func(_ *decoder, at string, v value, r *chatRequest) error {
+		n, err := integer(at, v, -1, math.MaxInt32)
+		if err == nil && n == 0 {
+			return invalid(at, "%s is 0, must be at least 1, or -1 for as many tokens as the window holds", at)
+		}
+		*of(r) = &n
+		return err
+	}}
+}
+
+// wireMessage is a message of either dialect.
+type wireMessage struct {
+	template.Message
+	role bool // it has one
+}
+
+// openaiMessageFields are the fields of a message. Clients send back what they received, so most of what a message may hold besides
+// these is ignored, and listed.
+var openaiMessageFields = newTable([]field[wireMessage]{
+	roleField("system", "user", "assistant", "tool", "function", "developer"),
+	{name: "content", read: readContent},
+	{name: "name", read: func(_ *decoder, at string, v value, m *wireMessage) error {
+		if v.kind != kindText {
+			return wrongType(at, "a string", v)
+		}
+		m.Fields = map[string]any{"name": v.text}
+		return nil
+	}},
+	refusedField[wireMessage]("tool_calls", "tools are not supported"),
+	refusedField[wireMessage]("function_call", "functions are not supported"),
+}, inertFields[wireMessage]("tool_call_id"))
+
+// roleField is the row of a message's role.
+func roleField(roles ...string) field[wireMessage] {
+	return field[wireMessage]{name: "role", read: func(_ *decoder, at string, v value, m *wireMessage) error {
+		if v.kind != kindText {
+			return wrongType(at, "a string", v)
+		}
+		if !isText(roles...)(v) {
+			return invalid(at, "%s is %s, must be one of %s", at, quote(v.text), strings.Join(roles, ", "))
+		}
+		m.Role, m.role = v.text, true
+		if m.Role == "developer" { // OpenAI's newer name
+			m.Role = "system"
+		}
+		return nil
+	}}
+}
+
+// readMessages reads a list of messages.
+func readMessages(d *decoder, t *table[wireMessage], at string, v value) ([]template.Message, error) {
+	if v.kind != kindList {
+		return nil, wrongType(at, "a list", v)
+	}
+	messages := make([]template.Message, 0, len(v.list))
+	for i, of := range v.list {
+		at := fmt.Sprintf("%s[%d]", at, i)
+		var m wireMessage
+		if err := t.object(d, at, of, &m); err != nil {
+			return nil, err
+		}
+		if !m.role {
+			return nil, invalid(at+".role", "%s.role is missing", at)
+		}
+		messages = append(messages, m.Message)
+	}
+	return messages, nil
+}
+
+// readContent reads a message's content: a string, or a list of text parts, which a line break joins.
+func readContent(d *decoder, at string, v value, m *wireMessage) error {
+	switch v.kind {
+	case kindText:
+		m.Content = v.text
+		return nil
+	case kindList:
+	default:
+		return wrongType(at, "a string or a list of parts", v)
+	}
+	parts := make([]string, 0, len(v.list))
+	for i, of := range v.list {
+		at := fmt.Sprintf("%s[%d]", at, i)
+		if of.kind == kindObject && of.get("type").kind == kindText && !isText("text")(of.get("type")) {
+			return unsupportedPart(at, of.get("type").text)
+		}
+		var p contentPart
+		if err := partFields.object(d, at, of, &p); err != nil {
+			return err
+		}
+		if p.text == nil {
+			return invalid(at+".text", "%s.text is missing", at)
+		}
+		parts = append(parts, *p.text)
+	}
+	m.Content = strings.Join(parts, "\n")
+	return nil
+}
+
+// contentPart is a part of a message's content.
+type contentPart struct{ text *string }
+
+var partFields = newTable([]field[contentPart]{
+	{name: "type", read: func(_ *decoder, at string, v value, _ *contentPart) error {
+		if v.kind != kindText {
+			return wrongType(at, "a string", v)
+		}
+		return nil // looked at before
+	}},
+	{name: "text", read: func(_ *decoder, at string, v value, p *contentPart) error {
+		if v.kind != kindText {
+			return wrongType(at, "a string", v)
+		}
+		p.text = &v.text
+		return nil
+	}},
+})
+
+// unsupportedPart is the error of a part that is not text.
+func unsupportedPart(at, typ string) error {
+	what := "content of the type " + quote(typ)
+	switch typ {
+	case "image_url", "image", "input_image":
+		what = "image input"
+	case "input_audio":
+		what = "audio input"
+	case "file", "input_file":
+		what = "file input"
+	}
+	return notSupported(at, "%s: %s is not supported", at, what)
+}

@@ -1,0 +1,66 @@
+package routes
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"ortserve/pool"
+)
+
+// Options are what New needs. The zero value of a field takes the default in brackets.
+type Options struct {
+	Pool    *pool.Pool
+	Version string       // of this program, told by /api/version
+	Logger  *slog.Logger // [slog.Default()]
+	Ready   func() bool  // whether /readyz says so; false while models load and while the server drains [always]
+
+	BodyLimit      int           // bytes of a request's body [16 MiB]
+	StallTimeout   time.Duration // how long a write may wait for a client that does not read [30 s]
+	RequestTimeout time.Duration // how long a model may work for one request, its wait included [10 min]
+	ReadTimeout    time.Duration // how long a request may take to arrive [1 min]
+	IdleTimeout    time.Duration // how long a connection may lie idle [2 min]
+	Heartbeat      time.Duration // how long a stream of server-sent events is silent before it sends a comment [10 s]
+}
+
+// New returns the server's routes. The caller serves them with the app's Listener and ends them with ShutdownWithContext, after the
+// engines have drained.
+func New(o Options) *fiber.App { return newServer(o).app() }
+
+func (s *server) app() *fiber.App {
+	app := fiber.New(fiber.Config{
+		Immutable:             true,
+		CaseSensitive:         true,
+		UnescapePath:          true,
+		DisableStartupMessage: true,
+		BodyLimit:             s.BodyLimit,
+		ReadTimeout:           s.ReadTimeout,
+		IdleTimeout:           s.IdleTimeout,
+		ReadBufferSize:        16 << 10, // a request's headers; more is 431
+		ErrorHandler:          s.rejected,
+	})
+	app.Server().CloseOnShutdown = true // the last answer on a connection says that it is the last
+
+	app.Use(s.around)
+
+	app.Get("/", s.root)
+	app.Get("/livez", s.livez)
+	app.Get("/readyz", s.readyz)
+	app.Get("/health", s.readyz)
+
+	for _, v1 := range []string{"/v1", ""} {
+		app.Post(v1+"/chat/completions", s.chatCompletions)
+		app.Get(v1+"/models", s.listModels)
+		app.Get(v1+"/models/+", s.getModel)
+	}
+
+	app.Post("/api/generate", s.generate)
+	app.Post("/api/chat", s.chat)
+	app.Get("/api/tags", s.tags)
+	app.Get("/api/ps", s.running)
+	app.Post("/api/show", s.show)
+	app.Get("/api/version", s.version)
+	app.Get("/version", s.version)
+	return app
+}

@@ -1,0 +1,208 @@
+package routes
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+)
+
+// server is what the handlers share.
+type server struct {
+	Options
+	watcher watcher
+	// now and newID are replaced in tests, so that answers can be compared byte for byte.
+	now   func() time.Time
+	newID func() (string, error)
+}
+
+// newServer returns a server with the defaults of o filled in.
+func newServer(o Options) *server {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Ready == nil {
+		o.Ready = func() bool { return true }
+	}
+	defaultTo(&o.BodyLimit, 16<<20)
+	defaultTo(&o.StallTimeout, 30*time.Second)
+	defaultTo(&o.RequestTimeout, 10*time.Minute)
+	defaultTo(&o.ReadTimeout, time.Minute)
+	defaultTo(&o.IdleTimeout, 2*time.Minute)
+	defaultTo(&o.Heartbeat, 10*time.Second)
+	return &server{Options: o, watcher: watcher{log: o.Logger}, now: time.Now, newID: randomID}
+}
+
+func defaultTo[T comparable](dst *T, v T) {
+	if *dst == *new(T) {
+		*dst = v
+	}
+}
+
+// randomID returns 32 hexadecimal digits.
+func randomID() (string, error) {
+	id, err := uuid.NewRandom()
+	return strings.ReplaceAll(id.String(), "-", ""), err
+}
+
+// around is what every request passes: it gets an id, a fence against panics, its errors are told in its dialect, and it is logged.
+func (s *server) around(c *fiber.Ctx) error {
+	x, err := s.newExchange(c)
+	if err == nil {
+		err = s.fenced(c, x)
+	}
+	if err != nil {
+		err = s.fail(c, x, err)
+	}
+	if !x.streaming {
+		s.setWriteDeadline(c)
+		x.log(c.Response().StatusCode())
+	}
+	return err
+}
+
+// fenced runs the request's handlers. A panic in them is an error of this request alone.
+func (s *server) fenced(c *fiber.Ctx, x *exchange) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.Logger.Error("panic in a handler", "request", x.id, "panic", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return c.Next()
+}
+
+// fail answers with err.
+func (s *server) fail(c *fiber.Ctx, x *exchange, err error) error {
+	x.streaming = false
+	x.err = explain(err)
+	switch x.err.kind {
+	case kindNoRoute:
+		x.err.message = fmt.Sprintf("there is no route %s %s", c.Method(), quote(c.Path()))
+	case kindMethod:
+		x.err.message = fmt.Sprintf("%s is not allowed on %s, %s is", c.Method(), quote(c.Path()), c.GetRespHeader(fiber.HeaderAllow))
+	case kindTooLarge:
+		x.err.message = fmt.Sprintf("the body is larger than %d bytes", s.BodyLimit)
+	}
+	return sendError(c, x.err)
+}
+
+// rejected answers a request that fasthttp could not read, which no handler has seen.
+func (s *server) rejected(c *fiber.Ctx, err error) error {
+	x, idErr := s.newExchange(c)
+	if idErr != nil {
+		err = idErr
+	}
+	if x.err = explain(err); x.err.kind == kindTooLarge && c.Get(fiber.HeaderExpect) == "" {
+		discard(c.Context().Conn())
+	}
+	err = s.fail(c, x, err)
+	s.setWriteDeadline(c)
+	x.log(c.Response().StatusCode())
+	return err
+}
+
+// discard reads what a client still sends of a body that nobody wants, until it pauses, within bounds. A connection that is closed
+// while bytes arrive is reset, and the client would see that in place of the answer.
+func discard(conn net.Conn) {
+	const (
+		pause   = 250 * time.Millisecond
+		longest = 5 * time.Second
+		most    = 64 << 20
+	)
+	buf := make([]byte, 64<<10)
+	end := time.Now().Add(longest)
+	for total := 0; total < most && time.Now().Before(end); {
+		if err := conn.SetReadDeadline(time.Now().Add(pause)); err != nil {
+			return
+		}
+		n, err := conn.Read(buf)
+		if err != nil {
+			return
+		}
+		total += n
+	}
+}
+
+// setWriteDeadline bounds the next write to the connection: a client that does not read ends after StallTimeout.
+func (s *server) setWriteDeadline(c *fiber.Ctx) {
+	_ = c.Context().SetWriteDeadline(time.Now().Add(s.StallTimeout)) // fails where the connection is closed: the write tells
+}
+
+// The content types of answers.
+const (
+	openaiJSON  = "application/json"
+	ollamaJSON  = "application/json; charset=utf-8"
+	eventStream = "text/event-stream"
+	jsonLines   = "application/x-ndjson"
+)
+
+// sendJSON answers with v.
+func sendJSON(c *fiber.Ctx, contentType string, v any) error {
+	b, err := marshal(v)
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, contentType)
+	return c.Send(b)
+}
+
+// marshal returns v as JSON on one line, with <, > and & as they are.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode an answer: %w", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// decodeBody reads the request's body into dst by the table and lists what it has no row for. The body is JSON whatever its
+// content type says: curl says form data where it is told nothing.
+func decodeBody[T any](c *fiber.Ctx, t *table[T], dst *T) error {
+	if e := c.Get(fiber.HeaderContentEncoding); e != "" && !strings.EqualFold(e, "identity") {
+		return &apiError{kind: kindEncoding, message: fmt.Sprintf("the content encoding %s is not supported", quote(e))}
+	}
+	body := c.Request().Body()
+	if len(bytes.TrimSpace(body)) == 0 {
+		return invalid("", "missing request body")
+	}
+	v, err := parseJSON(body)
+	if err != nil {
+		return invalid("", "%s", err.Error())
+	}
+	var d decoder
+	err = t.object(&d, "", v, dst)
+	listIgnored(c, d.ignored)
+	return err
+}
+
+// maxIgnored is how many names X-Ignored-Params lists.
+const maxIgnored = 32
+
+// listIgnored sets X-Ignored-Params. A name that could not stand in a header as it is appears as "?".
+func listIgnored(c *fiber.Ctx, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	more := len(names) > maxIgnored
+	list := make([]string, 0, maxIgnored+1)
+	for _, n := range names[:min(len(names), maxIgnored)] {
+		if len(n) > maxQuoted || strings.ContainsFunc(n, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }) {
+			n = "?"
+		}
+		list = append(list, n)
+	}
+	if more {
+		list = append(list, "…")
+	}
+	c.Set("X-Ignored-Params", strings.Join(list, ", "))
+}
