@@ -2,7 +2,6 @@ package convert
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -13,10 +12,11 @@ import (
 	"ortserve/onnx/graph/nbits"
 )
 
-// Options say how weights are stored.
+// Options say how weights are stored. The zero value is the form that keeps the file's values at the least size: what
+// holds them as they are (see package documentation), else 8 bits in blocks of 64 with zero points.
 type Options struct {
-	Bits      int    // 4 or 8; 0 is 8. 32 keeps float32, to compare with.
-	Block     int    // weights that share a scale: 32, 64 or 128; 0 is 32
+	Bits      int    // 4 or 8; 0 chooses. 32 keeps float32, to compare with.
+	Block     int    // weights that share a scale: 32, 64 or 128; 0 chooses
 	Symmetric bool   // no zero points
 	Name      string // of the model, for messages; may be empty
 
@@ -42,8 +42,7 @@ type Report struct {
 // and leaves nothing.
 func GGUF(ctx context.Context, path, dst string, o Options) (*Report, error) {
 	start := time.Now()
-	format, err := o.format()
-	if err != nil {
+	if err := o.check(); err != nil {
 		return nil, err
 	}
 	file, err := gguf.Open(path)
@@ -51,7 +50,7 @@ func GGUF(ctx context.Context, path, dst string, o Options) (*Report, error) {
 		return nil, err
 	}
 	defer file.Close()
-	report, err := convert(ctx, file, dst, format, o.Progress)
+	report, err := convert(ctx, file, dst, o)
 	if err != nil {
 		return nil, fmt.Errorf("import %s: %w", path, err)
 	}
@@ -59,21 +58,7 @@ func GGUF(ctx context.Context, path, dst string, o Options) (*Report, error) {
 	return report, nil
 }
 
-func (o Options) format() (nbits.Format, error) {
-	f := nbits.Format{Bits: o.Bits, Block: o.Block, Symmetric: o.Symmetric}
-	if f.Bits == 0 {
-		f.Bits = 8
-	}
-	if f.Block == 0 && f.Quantized() {
-		f.Block = 32
-	}
-	if f.Bits == 16 {
-		return f, errors.New("weights of 16 bits are not supported (4 and 8 are)")
-	}
-	return f, f.Check()
-}
-
-func convert(ctx context.Context, file *gguf.File, dst string, format nbits.Format, progress func(done, total int64)) (*Report, error) {
+func convert(ctx context.Context, file *gguf.File, dst string, o Options) (*Report, error) {
 	source, err := readLlama(file)
 	if err != nil {
 		return nil, err
@@ -89,7 +74,7 @@ func convert(ctx context.Context, file *gguf.File, dst string, format nbits.Form
 	defer s.discard()
 
 	report := &Report{Dir: dst, Architecture: "llama", SourceBytes: file.Size}
-	if err := writeGraph(ctx, s.dir, source, format, progress, report); err != nil {
+	if err := writeGraph(ctx, s.dir, source, o, report); err != nil {
 		return nil, err
 	}
 	d := tokens.description()
@@ -110,15 +95,15 @@ func convert(ctx context.Context, file *gguf.File, dst string, format nbits.Form
 }
 
 // writeGraph writes model.onnx and its external file.
-func writeGraph(ctx context.Context, dir string, source *llamaSource, format nbits.Format, progress func(done, total int64), report *Report) error {
+func writeGraph(ctx context.Context, dir string, source *llamaSource, o Options, report *Report) error {
 	data, err := graph.CreateData(filepath.Join(dir, llama.DataFile))
 	if err != nil {
 		return err
 	}
-	w := &writer{data: data, format: format, report: report}
+	w := &writer{data: data, options: o, report: report}
 	weights, err := w.llama(source)
 	if err == nil {
-		err = w.run(ctx, progress)
+		err = w.run(ctx, o.Progress)
 	}
 	if err == nil {
 		weights.Cos, weights.Sin, err = source.config.WriteRotary(data)
@@ -134,7 +119,7 @@ func writeGraph(ctx context.Context, dir string, source *llamaSource, format nbi
 	if err != nil {
 		return err
 	}
-	model.Metadata = []graph.Entry{{Key: "weights", Value: format.String()}}
+	model.Metadata = []graph.Entry{{Key: "weights", Value: report.Weights.String()}}
 	return model.WriteFile(filepath.Join(dir, llama.GraphFile))
 }
 

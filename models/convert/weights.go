@@ -13,11 +13,11 @@ import (
 
 // writer takes room for all tensors, then fills it.
 type writer struct {
-	data   *graph.DataFile
-	format nbits.Format
-	report *Report
-	pieces []piece
-	total  int64 // bytes of all pieces in the source
+	data    *graph.DataFile
+	options Options
+	report  *Report
+	pieces  []piece
+	total   int64 // bytes of all pieces in the source
 }
 
 // piece is some rows of a source tensor and where they go.
@@ -63,49 +63,32 @@ func (w *writer) llama(s *llamaSource) (llama.Weights, error) {
 
 	const embedding = "model.embed_tokens"
 	out := llama.Weights{Norm: norm("model.norm", s.norm)}
-	headFormat := w.format
-	embeddingFormat := w.embeddingFormat(s)
-	out.Embedding = matrix(embedding, embeddingFormat, part{from: s.embedding})
+	layers := w.options.format(s.products()...)
+	head := w.options.format(s.head.Type)
+	table := embeddingFormat(s, head)
+	out.Embedding = matrix(embedding, table, part{from: s.embedding})
 	out.Head = out.Embedding
-	if !s.tied || embeddingFormat != headFormat {
-		out.Head = matrix("lm_head", headFormat, part{from: s.head})
+	if !s.tied || table != head {
+		out.Head = matrix("lm_head", head, part{from: s.head})
 	}
 	for i, l := range s.layers {
 		p := llama.LayerName(i)
 		size := s.config.HeadSize
 		out.Layers = append(out.Layers, llama.Layer{
 			InputNorm: norm(p+"input_layernorm", l.inputNorm),
-			QKV:       matrix(p+"self_attn.qkv_proj", w.format, part{l.query, size}, part{l.key, size}, part{l.value, 0}),
-			Output:    matrix(p+"self_attn.o_proj", w.format, part{l.output, 0}),
+			QKV:       matrix(p+"self_attn.qkv_proj", layers, part{l.query, size}, part{l.key, size}, part{l.value, 0}),
+			Output:    matrix(p+"self_attn.o_proj", layers, part{l.output, 0}),
 			PostNorm:  norm(p+"post_attention_layernorm", l.postNorm),
-			Gate:      matrix(p+"mlp.gate_proj", w.format, part{l.gate, 0}),
-			Up:        matrix(p+"mlp.up_proj", w.format, part{l.up, 0}),
-			Down:      matrix(p+"mlp.down_proj", w.format, part{l.down, 0}),
+			Gate:      matrix(p+"mlp.gate_proj", layers, part{l.gate, 0}),
+			Up:        matrix(p+"mlp.up_proj", layers, part{l.up, 0}),
+			Down:      matrix(p+"mlp.down_proj", layers, part{l.down, 0}),
 		})
 		if failed != nil {
 			break
 		}
 	}
-	w.report.Weights, w.report.Head, w.report.Embedding = w.format, headFormat, embeddingFormat
+	w.report.Weights, w.report.Head, w.report.Embedding = layers, head, table
 	return out, failed
-}
-
-// embeddingFormat is the head's where both are one matrix whose rows are whole blocks: then the bytes are shared. Else
-// it is the smallest that holds the values as they are, or float16.
-func (w *writer) embeddingFormat(s *llamaSource) nbits.Format {
-	if w.format.Bits == 32 {
-		return w.format
-	}
-	if s.tied && s.config.Hidden%w.format.Block == 0 {
-		return w.format
-	}
-	switch s.embedding.Type {
-	case gguf.Q8_0:
-		return nbits.Format{Bits: 8, Block: 32, Symmetric: true}
-	case gguf.Q4_0:
-		return nbits.Format{Bits: 4, Block: 32, Symmetric: true}
-	}
-	return nbits.Format{Bits: 16}
 }
 
 // matrix takes room for a matrix and notes the pieces that fill it.
