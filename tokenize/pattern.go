@@ -3,7 +3,9 @@ package tokenize
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/dlclark/regexp2"
@@ -78,6 +80,9 @@ func (x *regexpSplit) spans(s string) [][2]int {
 	at := make([]int, len(runes)+1)
 	for i, r := range runes {
 		at[i+1] = at[i] + utf8.RuneLen(r)
+		if other, ok := standIns()[r]; ok {
+			runes[i] = other
+		}
 	}
 	var out [][2]int
 	for m, err := x.re.FindRunesMatch(runes); m != nil && err == nil; m, err = x.re.FindNextMatch(m) {
@@ -85,6 +90,44 @@ func (x *regexpSplit) spans(s string) [][2]int {
 	}
 	return out
 }
+
+// standIns has, for each code point whose classes regexp2 (the language's tables) does not know, one of those classes that
+// it knows: a rare letter, mark, number or sign.
+var standIns = sync.OnceValue(func() map[rune]rune {
+	kinds := []struct {
+		class  uint16
+		tables []*unicode.RangeTable
+		rune   rune
+	}{
+		{classUpper, []*unicode.RangeTable{unicode.Lu, unicode.Lt}, 0x10400},
+		{classLower, []*unicode.RangeTable{unicode.Ll}, 0x10428},
+		{classOther, []*unicode.RangeTable{unicode.Lm, unicode.Lo}, 0x1E800},
+		{classMark, []*unicode.RangeTable{unicode.M}, 0x1E8D0},
+		{classNumber, []*unicode.RangeTable{unicode.N}, 0x1E8C7},
+		{classPunct, []*unicode.RangeTable{unicode.P}, 0x1E95E},
+		{classSymbol, []*unicode.RangeTable{unicode.S}, 0x1F000},
+	}
+	out := map[rune]rune{}
+	for i, bits := range classes() {
+		r, was := rune(i), uint16(0)
+		for _, k := range kinds {
+			if unicode.In(r, k.tables...) {
+				was |= k.class
+			}
+		}
+		const all = classLetter | classMark | classNumber | classPunct | classSymbol
+		if was == bits&all {
+			continue
+		}
+		out[r] = 0xE000 // of no class
+		for _, k := range kinds {
+			if bits&k.class != 0 {
+				out[r] = k.rune
+			}
+		}
+	}
+	return out
+})
 
 // stringSplit matches one fixed string.
 type stringSplit struct{ text string }
