@@ -35,6 +35,8 @@ type Prompt struct {
 // client.
 type Error struct {
 	Text string
+
+	raised bool // by the template, whose text is complete
 }
 
 // Error implements error.
