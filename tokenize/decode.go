@@ -188,11 +188,24 @@ func (s *Stream) Next(ids []int32) string {
 		}
 	}
 	if len(ids) == 0 {
-		for i, p := range s.parts {
-			p.flush(s.emits[i+1])
-		}
+		s.flush()
 	}
 	return s.out.String()
+}
+
+// pieces returns the text of pieces, all there are.
+func (s *Stream) pieces(pieces []string) string {
+	for _, piece := range pieces {
+		s.emits[0](piece, true)
+	}
+	s.flush()
+	return s.out.String()
+}
+
+func (s *Stream) flush() {
+	for i, p := range s.parts {
+		p.flush(s.emits[i+1])
+	}
 }
 
 // byteDecoder is the decoder ByteLevel: all pieces together are the bytes of one text.

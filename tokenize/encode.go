@@ -24,6 +24,7 @@ type encoder struct {
 	prev    []int32
 	heap    []uint64
 	cache   [cacheSlots]cacheSlot
+	collect func(piece string) // takes the pieces instead of the model, where it is set
 }
 
 // Encode returns the ids of a text. It is safe for concurrent use.
@@ -150,13 +151,17 @@ func (e *encoder) emit(s string, first bool, level int) {
 		e.steps[level].apply(e, s, first, level+1)
 		return
 	}
+	if e.collect != nil {
+		e.collect(s)
+		return
+	}
 	e.model(s)
 }
 
 // moveRanges returns byte ranges of a text as they lie in validText(text).
 func moveRanges(text string, ranges [][2]int) [][2]int {
 	out := make([][2]int, 0, len(ranges))
-	at, moved, i := 0, 0, 0
+	at, moved := 0, 0
 	for _, r := range ranges {
 		var m [2]int
 		for k, limit := range r {
@@ -174,7 +179,6 @@ func moveRanges(text string, ranges [][2]int) [][2]int {
 			m[k] = moved
 		}
 		out = append(out, m)
-		i++
 	}
 	return out
 }
