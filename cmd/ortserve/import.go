@@ -61,7 +61,7 @@ func runImport(ctx context.Context, args []string, t terminal) error {
 		return err
 	}
 	const mega = 1e6
-	_, err = fmt.Fprintf(t.out, "imported %s in %.1f s: %.0f MB in %s\nweights %v, head %v, embedding %v; %d matrices as in the file, %d rounded\n",
+	_, err = fmt.Fprintf(t.out, "imported %s in %.1f s: %.0f MB in %s\nweights %v, head %v, embedding %v; matrices kept exactly: %d, rounded: %d\n",
 		clean, report.Duration.Seconds(), float64(report.Bytes)/mega, report.Dir,
 		report.Weights, report.Head, report.Embedding, report.Exact, report.Rounded)
 	return err

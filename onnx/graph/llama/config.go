@@ -44,7 +44,7 @@ const (
 	maxLayers    = 1 << 12
 	maxWidth     = 1 << 20
 	maxVocab     = 1 << 24
-	maxPositions = 1 << 23
+	maxPositions = 1 << 21
 )
 
 // Check refuses shapes that the graph cannot have.
