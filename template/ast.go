@@ -97,12 +97,12 @@ type (
 		body []stmt
 	}
 	forStmt struct {
-		line       int
-		target     target
-		over       expr
-		filter     expr // nil for none
-		body, none []stmt
-		hidden     []string // see scope.go
+		line               int
+		target             target
+		over               expr
+		filter             expr // nil for none
+		body, none         []stmt
+		hidden, noneHidden []string // see scope.go
 	}
 	setStmt struct {
 		line   int

@@ -45,9 +45,6 @@ func writeDisplay(b *builder, v value, repr bool, depth int) error {
 	case float64:
 		b.own(floatText(v))
 	case undefined:
-		if v.unsafe {
-			return &Error{Text: v.message}
-		}
 		if repr {
 			b.own("Undefined")
 		}
@@ -91,7 +88,10 @@ func writeList(b *builder, l *list, depth int) error {
 		if len(l.items) == 1 {
 			end = ",)"
 		}
-	case kindRange, kindView, kindGenerator:
+	case kindRange:
+		b.own(l.shown)
+		return nil
+	case kindView, kindGenerator:
 		return typeErrorf("a %s cannot be printed: make it a list first", typeName(l))
 	}
 	b.own(open)

@@ -170,7 +170,7 @@ func (s *forStmt) exec(e *evaluator) (signal, error) {
 		}
 	}
 	if len(items) == 0 {
-		return e.inside(nil, func() (signal, error) { return e.run(s.none) })
+		return e.inside(s.noneHidden, func() (signal, error) { return e.run(s.none) })
 	}
 	l := &loop{items: items}
 	for i := range items {

@@ -379,6 +379,14 @@ func filterBatch(e *evaluator, v value, a arguments) (value, error) {
 	return generator(out), e.spend(len(items))
 }
 
+// iterateTrue is iterate for the filters that take whatever is false, None too, as empty.
+func (e *evaluator) iterateTrue(v value) ([]value, error) {
+	if !truth(v) {
+		return nil, nil
+	}
+	return e.iterate(v)
+}
+
 func filterMap(e *evaluator, v value, a arguments) (value, error) {
 	var each func(item value) (value, error)
 	if len(a.positional) == 0 {
@@ -401,7 +409,7 @@ func filterMap(e *evaluator, v value, a arguments) (value, error) {
 		rest := arguments{a.positional[1:], a.names, a.named}
 		each = func(item value) (value, error) { return e.filter(name.s, item, rest) }
 	}
-	items, err := e.iterate(v)
+	items, err := e.iterateTrue(v)
 	if err != nil {
 		return nil, err
 	}
@@ -438,7 +446,7 @@ func filterSelect(name string, want, byAttribute bool) filterFunc {
 			rest := arguments{positional[1:], a.names, a.named}
 			holds = func(v value) (bool, error) { return e.test(test.s, v, rest) }
 		}
-		items, err := e.iterate(v)
+		items, err := e.iterateTrue(v)
 		if err != nil {
 			return nil, err
 		}

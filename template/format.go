@@ -431,16 +431,13 @@ func closingBrace(s string) int {
 
 // field formats what stands between braces: name!conversion:spec.
 func (f *formatter) field(t text, depth int) (text, error) {
-	name, how := t.s, text{}
-	if i := strings.IndexByte(t.s, ':'); i >= 0 {
-		name = t.s[:i]
-		var err error
-		if how, err = f.format(t.slice(i+1, len(t.s)), depth-1); err != nil {
-			return text{}, err
-		}
-	}
+	name, how, _ := strings.Cut(t.s, ":")
 	name, conversion, converted := strings.Cut(name, "!")
 	v, err := f.lookup(name)
+	if err != nil {
+		return text{}, err
+	}
+	spec, err := f.format(own(how), depth-1)
 	if err != nil {
 		return text{}, err
 	}
@@ -452,7 +449,7 @@ func (f *formatter) field(t text, depth int) (text, error) {
 			return text{}, err
 		}
 	}
-	return formatValue(v, how.s)
+	return formatValue(v, spec.s)
 }
 
 // lookup finds the argument that a field names: 0, name, name.attribute, name[index].

@@ -3,6 +3,7 @@ package template
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // globals are the functions that every template sees.
@@ -49,7 +50,10 @@ func globalRange(e *evaluator, a arguments) (value, error) {
 	if len(a.named) > 0 {
 		return nil, typeErrorf("range() takes no keyword arguments")
 	}
-	l := &list{kind: kindRange}
+	l := &list{kind: kindRange, shown: fmt.Sprintf("range(%d, %d)", from, to)}
+	if step != 1 {
+		l.shown = fmt.Sprintf("range(%d, %d, %d)", from, to, step)
+	}
 	for i := from; step > 0 && i < to || step < 0 && i > to; i += step {
 		if len(l.items) == maxRange {
 			return nil, typeErrorf("range too big. The sandbox blocks ranges larger than %d", maxRange)
@@ -197,6 +201,19 @@ func globalNow(e *evaluator, a arguments) (value, error) {
 // parseInteger is Python's int(s, base), for the numbers that int64 holds.
 func parseInteger(s string, base int) (int64, error) {
 	s = own(s).trim(true, true, isSpace).s
+	if base != 0 {
+		// Go takes underscores and a prefix only where the prefix gives the base.
+		sign := s[:len(s)-len(strings.TrimLeft(s, "+-"))]
+		digits := strings.ToLower(s[len(sign):])
+		prefix := map[int]string{2: "0b", 8: "0o", 16: "0x"}[base]
+		if prefix != "" {
+			digits = strings.TrimPrefix(digits, prefix)
+		}
+		if strings.HasPrefix(digits, "_") || strings.HasSuffix(digits, "_") || strings.Contains(digits, "__") {
+			return 0, fmt.Errorf("%q is not a number", clip(s))
+		}
+		s = sign + strings.ReplaceAll(digits, "_", "")
+	}
 	n, err := strconv.ParseInt(s, base, 64)
 	if err != nil {
 		return 0, fmt.Errorf("%q is not a number: %w", clip(s), err)

@@ -49,7 +49,7 @@ func method(v value, name string) (value, bool) {
 }
 
 func unsafe(v value, name string) value {
-	return undefined{message: fmt.Sprintf("access to attribute '%s' of '%s' object is unsafe", name, typeName(v)), unsafe: true}
+	return undefined{message: fmt.Sprintf("access to attribute '%s' of '%s' object is unsafe", name, typeName(v))}
 }
 
 func dictMethod(d *dict, name string) func(*evaluator, arguments) (value, error) {

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 )
@@ -226,8 +227,8 @@ func (p *parser) primary() (expr, error) {
 		return &constExpr{n}, nil
 	case tokenFloat:
 		f, err := strconv.ParseFloat(t.s, 64)
-		if err != nil {
-			return nil, p.errorf("the number %s is too large", t.s)
+		if err != nil && !errors.Is(err, strconv.ErrRange) { // beyond the range is infinity
+			return nil, p.errorf("the number %s cannot be read", t.s)
 		}
 		p.take()
 		return &constExpr{f}, nil

@@ -74,7 +74,6 @@ func input(t *testing.T, variables json.RawMessage) Input {
 			in.BOS = m.Value.(string)
 		case "eos_token":
 			in.EOS = m.Value.(string)
-		case "documents":
 		default:
 			in.Variables[m.Name] = m.Value
 		}

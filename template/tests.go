@@ -75,11 +75,9 @@ func isInteger(v value) bool {
 }
 
 func isIterable(v value) bool {
-	switch v := v.(type) {
-	case text, *list, *dict, *loop:
+	switch v.(type) {
+	case text, *list, *dict, *loop, undefined:
 		return true
-	case undefined:
-		return !v.unsafe
 	}
 	return false
 }
@@ -87,7 +85,7 @@ func isIterable(v value) bool {
 // isSequence says whether Python finds a length and an index in v.
 func isSequence(v value) bool {
 	switch v := v.(type) {
-	case text, *dict:
+	case text, *dict, undefined:
 		return true
 	case *list:
 		return v.kind <= kindRange

@@ -230,30 +230,36 @@ func (t text) split(sep string, n int, fromRight bool) []text {
 	return parts
 }
 
-// fields splits at runs of white space, at most n times, as Python's str.split and str.rsplit without a separator.
+// fields splits at runs of white space, at most n times, as Python's str.split and str.rsplit without a separator: what is
+// left after n times keeps the white space at its far end.
 func (t text) fields(n int, fromRight bool) []text {
 	var parts []text
-	rest := t.trim(true, true, isSpace)
-	for ; rest.s != "" && n != 0; n-- {
-		if fromRight {
-			i := strings.LastIndexFunc(rest.s, isSpace)
-			if i < 0 {
-				break
-			}
-			_, size := utf8.DecodeRuneInString(rest.s[i:])
-			parts = append(parts, rest.slice(i+size, len(rest.s)))
-			rest = rest.slice(0, i).trim(false, true, isSpace)
-			continue
-		}
-		i := strings.IndexFunc(rest.s, isSpace)
-		if i < 0 {
+	rest := t
+	for {
+		rest = rest.trim(!fromRight, fromRight, isSpace)
+		if rest.s == "" {
 			break
 		}
-		parts = append(parts, rest.slice(0, i))
-		rest = rest.slice(i, len(rest.s)).trim(true, false, isSpace)
-	}
-	if rest.s != "" {
-		parts = append(parts, rest)
+		at := -1
+		switch {
+		case n == 0:
+		case fromRight:
+			if at = strings.LastIndexFunc(rest.s, isSpace); at >= 0 {
+				_, size := utf8.DecodeRuneInString(rest.s[at:])
+				parts = append(parts, rest.slice(at+size, len(rest.s)))
+				rest = rest.slice(0, at)
+			}
+		default:
+			if at = strings.IndexFunc(rest.s, isSpace); at >= 0 {
+				parts = append(parts, rest.slice(0, at))
+				rest = rest.slice(at, len(rest.s))
+			}
+		}
+		if at < 0 {
+			parts = append(parts, rest)
+			break
+		}
+		n--
 	}
 	if fromRight {
 		slices.Reverse(parts)

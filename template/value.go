@@ -16,10 +16,7 @@ type value any
 
 // undefined is the value of what is not there. It prints as nothing, iterates as nothing, is false; most else of it is
 // an error with its message.
-type undefined struct {
-	message string
-	unsafe  bool // it is there, but the sandbox does not give it
-}
+type undefined struct{ message string }
 
 // absent is an argument that was not given, and a variable that has no value yet.
 type absent struct{}
@@ -39,7 +36,8 @@ const (
 type list struct {
 	items []value
 	kind  listKind
-	used  bool
+	used  bool   // a generator's items were given
+	shown string // how a range prints
 }
 
 // dict is a mapping in the order in which keys were added.
@@ -394,9 +392,6 @@ func typeErrorf(format string, a ...any) error { return &Error{Text: fmt.Sprintf
 func (e *evaluator) iterate(v value) ([]value, error) {
 	switch v := v.(type) {
 	case undefined:
-		if v.unsafe {
-			return nil, &Error{Text: v.message}
-		}
 		return nil, nil
 	case text:
 		items := make([]value, 0, len(v.s))
@@ -451,9 +446,6 @@ func (e *evaluator) contains(container, item value) (bool, error) {
 func length(v value) (int, error) {
 	switch v := v.(type) {
 	case undefined:
-		if v.unsafe {
-			return 0, &Error{Text: v.message}
-		}
 		return 0, nil
 	case text:
 		return v.runes(), nil
