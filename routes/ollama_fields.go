@@ -134,7 +134,7 @@ func readTokens(at string, v value) ([]int32, error) {
 		if err != nil {
 			return nil, err
 		}
-		tokens[i] = int32(n) //nolint:gosec // within the bounds above
+		tokens[i] = int32(n)
 	}
 	return tokens, nil
 }

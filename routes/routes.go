@@ -41,6 +41,7 @@ func (s *server) app() *fiber.App {
 		ErrorHandler:          s.rejected,
 	})
 	app.Server().CloseOnShutdown = true // the last answer on a connection says that it is the last
+	app.Server().ExpectHandler = s.expect(app)
 
 	app.Use(s.around)
 

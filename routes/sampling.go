@@ -72,7 +72,7 @@ func (s *sampling) params(g models.Generation, d sample.Params) sample.Params {
 	}
 	p.Seed = rand.Uint64()
 	if s.seed != nil && *s.seed != -1 {
-		p.Seed = uint64(*s.seed) //nolint:gosec // negative seeds are keys like any other
+		p.Seed = uint64(*s.seed)
 	}
 	return p
 }

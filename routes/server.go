@@ -3,6 +3,7 @@ package routes
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
+	"github.com/valyala/fasthttp"
 )
 
 // server is what the handlers share.
@@ -100,13 +102,31 @@ func (s *server) rejected(c *fiber.Ctx, err error) error {
 	if idErr != nil {
 		err = idErr
 	}
-	if x.err = explain(err); x.err.kind == kindTooLarge && c.Get(fiber.HeaderExpect) == "" {
+	if explain(err).kind == kindTooLarge && !errors.Is(err, errNotSent) {
 		discard(c.Context().Conn())
 	}
 	err = s.fail(c, x, err)
 	s.setWriteDeadline(c)
 	x.log(c.Response().StatusCode())
 	return err
+}
+
+// errNotSent is the error of a body that is too large and that the client has not begun to send.
+var errNotSent = fmt.Errorf("announced: %w", fiber.ErrRequestEntityTooLarge)
+
+// expect answers a client that asks, before it sends a body, whether it may (Expect: 100-continue).
+func (s *server) expect(app *fiber.App) func(*fasthttp.RequestCtx) int {
+	return func(ctx *fasthttp.RequestCtx) int {
+		if ctx.Request.Header.ContentLength() <= s.BodyLimit {
+			return fasthttp.StatusContinue
+		}
+		c := app.AcquireCtx(ctx)
+		defer app.ReleaseCtx(c)
+		if err := s.rejected(c, errNotSent); err != nil {
+			return fasthttp.StatusInternalServerError
+		}
+		return fasthttp.StatusRequestEntityTooLarge
+	}
 }
 
 // discard reads what a client still sends of a body that nobody wants, until it pauses, within bounds. A connection that is closed
@@ -202,7 +222,7 @@ func listIgnored(c *fiber.Ctx, names []string) {
 		list = append(list, n)
 	}
 	if more {
-		list = append(list, "…")
+		list = append(list, "...")
 	}
 	c.Set("X-Ignored-Params", strings.Join(list, ", "))
 }

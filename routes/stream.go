@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"runtime/debug"
 	"time"
 
@@ -60,10 +61,30 @@ func (g *generation) stream(c *fiber.Ctx, contentType string, f frames) error {
 	c.Set("X-Accel-Buffering", "no") // nginx sends what it gets at once
 	b := &streamBody{g: g, frames: f, conn: c.Context(), comments: contentType == eventStream}
 	b.deadline()
+	g.streaming, g.x.streaming = true, true
+	if !c.Request().Header.IsHTTP11() {
+		b.unframed(c)
+		return nil
+	}
 	c.Response().ImmediateHeaderFlush = true
 	c.Context().SetBodyStream(b, -1)
-	g.streaming, g.x.streaming = true, true
 	return nil
+}
+
+// unframed sends b to a client of HTTP/1.0, which knows no chunks: the body goes on until the connection is closed (RFC 9112, section
+// 6.3). fasthttp cannot, so it hands the connection over.
+func (b *streamBody) unframed(c *fiber.Ctx) {
+	h := &c.Response().Header
+	h.SetConnectionClose()
+	h.SetContentLength(-2) // neither a length nor chunks
+	head := bytes.Clone(h.Header())
+	c.Context().HijackSetNoResponse(true)
+	c.Context().Hijack(func(conn net.Conn) {
+		defer b.Close()
+		if _, err := conn.Write(head); err == nil {
+			_, _ = io.Copy(conn, b) // what fails here is logged by Close
+		}
+	})
 }
 
 // streamBody is the body of a streamed answer. fasthttp reads it in the connection's goroutine after the handler has returned, writes
@@ -77,6 +98,7 @@ type streamBody struct {
 	w     frameWriter
 	ended bool  // what w holds is the last
 	err   error // to return when w is empty
+	sent  bool  // all of it has been written
 }
 
 // Read implements io.Reader: it waits for the next event and returns its frames. An error other than io.EOF closes the connection.
@@ -84,6 +106,7 @@ func (b *streamBody) Read(p []byte) (int, error) {
 	for b.w.buf.Len() == 0 {
 		if b.ended {
 			b.deadline() // of the body's last chunk
+			b.sent = true
 			return 0, b.err
 		}
 		b.fill()
@@ -95,7 +118,7 @@ func (b *streamBody) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (b *streamBody) Close() error {
 	x := b.g.x
-	if x.finish == "" { // a write failed before the model was done
+	if !b.sent { // a write failed
 		x.finish, x.err = engine.FinishError, explain(errClientGone)
 	}
 	if !b.g.closed {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,7 +61,8 @@ type scripted struct {
 	answer  string
 	before  func(*engine.Batch) error // called in each run, if set
 	info    engine.ModelInfo
-	prompts []int // tokens of the prompt in each slot
+	prompts []int     // tokens of the prompt in each slot
+	kv      [][]int32 // tokens that each slot holds
 
 	mu   sync.Mutex
 	seen []int32 // the last prompt
@@ -69,8 +71,9 @@ type scripted struct {
 func (m *scripted) Info() engine.ModelInfo { return m.info }
 func (m *scripted) Close() error           { return nil }
 
-func (m *scripted) Copy(dst, src, _ int) error {
+func (m *scripted) Copy(dst, src, n int) error {
 	m.prompts[dst] = m.prompts[src]
+	m.kv[dst] = append(m.kv[dst][:0], m.kv[src][:n]...)
 	return nil
 }
 
@@ -83,10 +86,11 @@ func (m *scripted) Forward(b *engine.Batch) (engine.Logits, error) {
 	logits := engine.Logits{Data: make([]float32, len(b.Rows)*m.info.Vocab), Vocab: m.info.Vocab}
 	for i, r := range b.Rows {
 		end := r.Past + len(r.Tokens)
+		m.kv[r.Slot] = append(m.kv[r.Slot][:r.Past], r.Tokens...)
 		if len(r.Tokens) > 1 || r.Past == 0 { // part of a prompt
 			m.prompts[r.Slot] = end
 			m.mu.Lock()
-			m.seen = append(m.seen[:min(r.Past, len(m.seen))], r.Tokens...)
+			m.seen = append(m.seen[:0], m.kv[r.Slot]...)
 			m.mu.Unlock()
 		}
 		next := testmodel.EndOfTurn
@@ -113,6 +117,9 @@ type world struct {
 	addr  string
 	logs  *syncBuffer
 	pool  *pool.Pool
+
+	closed  bool                                                   // the test has closed the pool
+	control func(network, address string, c syscall.RawConn) error // of the listening socket
 }
 
 type syncBuffer struct {
@@ -148,6 +155,7 @@ func newWorld(t *testing.T, answer string, set ...func(*world, *Options)) *world
 		answer:  answer,
 		info:    engine.ModelInfo{Vocab: testmodel.Vocab, Slots: 2, MaxLen: 256, Chunk: 64},
 		prompts: make([]int, 3),
+		kv:      make([][]int32, 3),
 	}
 	m, err := models.Describe(modelDir)
 	if err != nil {
@@ -180,7 +188,7 @@ func newWorld(t *testing.T, answer string, set ...func(*world, *Options)) *world
 	w.now = func() time.Time { return fixedTime }
 	w.newID = func() (string, error) { return fixedID, nil }
 
-	var lc net.ListenConfig
+	lc := net.ListenConfig{Control: w.control}
 	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -197,6 +205,9 @@ func newWorld(t *testing.T, answer string, set ...func(*world, *Options)) *world
 		}
 		if err := <-served; err != nil {
 			t.Errorf("serve: %v", err)
+		}
+		if w.closed {
+			return
 		}
 		if err := w.pool.Close(ctx); err != nil {
 			t.Errorf("close: %v", err)
