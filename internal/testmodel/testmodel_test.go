@@ -55,7 +55,7 @@ func TestLogits(t *testing.T) {
 		}
 		dirs = append(dirs, dir)
 	}
-	if out, err := exec.Command(testenv.Python(t, "onnxruntime"), append(args, dirs...)...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), testenv.Python(t, "onnxruntime"), append(args, dirs...)...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for i, f := range forms {

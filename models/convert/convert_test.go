@@ -64,7 +64,7 @@ func TestLogits(t *testing.T) {
 		}
 		args = append(args, dir)
 	}
-	if out, err := exec.Command(testenv.Python(t, "onnxruntime"), args...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), testenv.Python(t, "onnxruntime"), args...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for i, f := range forms {
@@ -122,7 +122,9 @@ func TestDefaultModel(t *testing.T) {
 	}
 	want = []any{
 		home.DefaultModel, "llama", 8192, 49152, 30, 9, 3, 64, 576,
-		int32(1), []int32{2, 0}, "<|im_start|>", "<|im_end|>", true,
+		int32(1),
+		[]int32{2, 0},
+		"<|im_start|>", "<|im_end|>", true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("model (-want +got):\n%s", diff)

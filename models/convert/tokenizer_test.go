@@ -25,7 +25,7 @@ print(json.dumps([t.encode(s).ids for s in json.load(sys.stdin)]))`
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(testenv.Python(t, "tokenizers"), "-c", program, filepath.Join(dir, "tokenizer.json"))
+	cmd := exec.CommandContext(t.Context(), testenv.Python(t, "tokenizers"), "-c", program, filepath.Join(dir, "tokenizer.json"))
 	cmd.Stdin = strings.NewReader(string(in))
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -67,7 +67,7 @@ func TestRoundTrip(t *testing.T) {
 // TestReadDamaged cuts and changes a file in every way a disk or a download might: each is a model or an error.
 func TestReadDamaged(t *testing.T) {
 	b := everything().Marshal()
-	for n := range len(b) {
+	for n := range b {
 		if m, err := Read(b[:n]); err == nil && n < len(b)/2 {
 			t.Errorf("the first %d of %d bytes are a model %+v", n, len(b), m)
 		}
