@@ -5,7 +5,7 @@ export CGO_ENABLED := 1
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X ortserve/internal/buildinfo.version=$(VERSION)
 BIN := bin/ortserve
-LINT := golangci-lint run
+LINT := golangci-lint run --allow-parallel-runners
 
 .PHONY: help build run runtime model test test-long test-tokenizer lint fmt bench clean
 

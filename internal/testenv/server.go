@@ -73,7 +73,7 @@ func Launch(t testing.TB, binary string, args ...string) *Server {
 	t.Helper()
 	s := &Server{log: newOutput(), done: make(chan struct{})}
 	s.cmd = exec.CommandContext(context.Background(), binary, args...) // the test's context ends before its cleanups
-	s.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0") // the race detector's wait at the end
+	s.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")       // the race detector's wait at the end
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)

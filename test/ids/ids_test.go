@@ -5,7 +5,6 @@ package ids
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -176,6 +175,6 @@ func reference(t *testing.T, model *models.Model, asked []exchange) [][]int {
 			}
 		}
 	}
-	t.Log(fmt.Sprintf("%d prompts, %d tokens", len(answers), total))
+	t.Logf("%d prompts, %d tokens", len(answers), total)
 	return answers
 }
