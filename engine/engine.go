@@ -5,34 +5,39 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 )
 
-// Options are the limits of an Engine. The zero value of a field takes the default in brackets.
+// Options are the limits and modes of an Engine. The zero value of a field takes the default in brackets.
 type Options struct {
-	Chunk  int          // prompt tokens a run while other sequences decode [128]; while none does it is the model's
-	Queue  int          // requests that may wait for a slot [64]
+	Chunk       int  // prompt tokens a run while other sequences decode [128]; while none does it is the model's
+	Queue       int  // requests that may wait for a slot [64]
+	QueueTokens int  // prompt tokens that may wait, of all requests together; one request may always wait [no limit]
+	Speculate   bool // a sequence that runs alone verifies drafts from its own tokens
+	// Strict gives a request the same bits whatever was computed before: only KV rows that prefill runs made are used again.
+	Strict bool
+	Shared [][]int32    // texts whose KV rows requests of every scope may use
 	Logger *slog.Logger // [slog.Default()]
 }
 
 // Engine generates sequences with one model. All methods may be called by several goroutines.
 type Engine struct {
-	model Model
-	info  ModelInfo
-	limit int // sequences accepted and not ended: slots and queue
-	log   *slog.Logger
-	wake  chan struct{} // holds one token when there is something for take
-	done  chan struct{} // closed when the loop has returned
+	model   Model
+	info    ModelInfo
+	options Options
+	log     *slog.Logger
+	wake    chan struct{} // holds one token when there is something for take
+	done    chan struct{} // closed when the loop has returned
 
 	mu       sync.Mutex
 	arrivals []*Sequence   // accepted, not yet seen by the loop
-	active   int           // accepted and not ended
+	load     load          // of what is accepted and not ended
 	closing  bool          // nothing more is accepted
 	stop     bool          // the loop ends, and what runs with it
 	idle     chan struct{} // closed when closing and nothing is active
 	stats    Snapshot
+	pulse    pulse
 
 	// The loop's own.
 	sched *Scheduler
@@ -51,15 +56,22 @@ func New(m Model, o Options) *Engine {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	draft := 0
+	if o.Speculate {
+		draft = min(info.Logits, info.Chunk) - 1
+	}
 	e := &Engine{
-		model: m,
-		info:  info,
-		limit: info.Slots + o.Queue,
-		log:   o.Logger,
-		wake:  make(chan struct{}, 1),
-		done:  make(chan struct{}),
-		idle:  make(chan struct{}),
-		sched: newScheduler(info.Slots, min(o.Chunk, info.Chunk), info.Chunk),
+		model:   m,
+		info:    info,
+		options: o,
+		log:     o.Logger,
+		wake:    make(chan struct{}, 1),
+		done:    make(chan struct{}),
+		idle:    make(chan struct{}),
+		sched: newScheduler(schedulerOptions{
+			slots: info.Slots, chunk: min(o.Chunk, info.Chunk), idle: info.Chunk,
+			draft: draft, strict: o.Strict, shared: o.Shared,
+		}),
 	}
 	go e.loop()
 	return e
@@ -69,7 +81,7 @@ func New(m Model, o Options) *Engine {
 func (e *Engine) Info() ModelInfo { return e.info }
 
 // Submit accepts a request and returns its stream, which always ends with one event that has Finish set. When ctx ends, so does
-// the sequence. The errors are ErrNoPrompt, *ContextLengthError, *sample.ParamError, ErrOverloaded, ErrClosed.
+// the sequence. The errors are ErrNoPrompt, ErrToken, *ContextLengthError, *sample.ParamError, *OverloadedError, ErrClosed.
 func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 	switch {
 	case len(r.Prompt) == 0:
@@ -88,14 +100,13 @@ func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	switch {
-	case e.closing:
+	if e.closing {
 		return nil, ErrClosed
-	case e.active >= e.limit:
-		return nil, fmt.Errorf("%w: %d requests run or wait (--slots and --queue)", ErrOverloaded, e.active)
+	}
+	if err := e.admit(len(r.Prompt)); err != nil {
+		return nil, err
 	}
 	seq := newSequence(ctx, r, e.info.MaxLen, time.Now())
-	e.active++
 	e.arrivals = append(e.arrivals, seq)
 	e.signal()
 	return seq.stream, nil
@@ -153,7 +164,7 @@ func (e *Engine) take() (stop bool) {
 	}
 	e.arrivals = e.arrivals[:0]
 	stop = e.stop
-	if e.closing && e.active == 0 {
+	if e.closing && e.load.active == 0 {
 		select {
 		case <-e.idle:
 		default:
@@ -177,50 +188,90 @@ func (e *Engine) step() (worked bool) {
 	if len(plan.batch.Rows) == 0 {
 		return false
 	}
-	begin := time.Now()
+	begin := e.begin(plan)
 	e.apply(plan.moves)
 	logits, err := e.model.Forward(&plan.batch)
-	if err != nil {
-		e.log.Error("a run of the model failed", "rows", len(plan.batch.Rows), "error", err)
-		for _, seq := range slices.Clone(plan.seqs) {
-			e.end(seq, fmt.Errorf("%w: %w", ErrInternal, err))
-		}
-		e.sched.forget() // what the run has written is not known
-		return true
+	if err == nil {
+		e.sched.advance(plan)
+		e.advance(plan, logits)
+	} else {
+		e.retry(plan, err)
 	}
-	e.advance(plan, begin, logits)
-	e.count(time.Since(begin))
+	e.finish(begin)
 	return true
 }
 
 // advance samples the next token of every sequence whose tokens are all computed, and takes out those that end.
-func (e *Engine) advance(p *plan, begin time.Time, logits Logits) {
-	for _, seq := range p.seqs {
-		if seq.started.IsZero() {
-			seq.started = begin
-		}
+func (e *Engine) advance(p *plan, logits Logits) {
+	at := 0
+	for i, seq := range p.seqs {
+		row := p.batch.Rows[i]
+		e.sample(seq, row, logits, at)
+		at += row.Logits
 	}
-	ended := e.ended[:0]
-	for i, seq := range e.sched.advance(p) {
-		if seq == nil {
-			continue // its prompt goes on
-		}
-		id, err := seq.sampler.Sample(logits.Row(i))
+	e.removeEnded()
+}
+
+// sample draws the tokens that follow a row: one, or, where the row holds a draft, as many as it was right and one more. The logits of
+// the row begin at row at. A draft changes nothing about what is drawn: each token is drawn from the logits that follow the ones before
+// it, and the draft goes on only while it is what was drawn.
+func (e *Engine) sample(seq *Sequence, row Row, logits Logits, at int) {
+	if row.Logits == 0 {
+		return // its prompt goes on
+	}
+	draft := row.Tokens[len(row.Tokens)-row.Logits+1:]
+	right := 0
+	for k := range row.Logits {
+		id, err := seq.sampler.Sample(logits.Row(at + k))
 		if err != nil {
 			seq.fail(fmt.Errorf("%w: %w", ErrInternal, err))
-		} else {
-			seq.accept(id, time.Now())
+			break
 		}
-		if seq.finish != "" {
-			ended = append(ended, seq)
-		} else if seq == e.sched.prefill {
-			e.apply(e.sched.join())
+		seq.accept(id, time.Now())
+		if seq.finish != "" || k == len(draft) || id != draft[k] {
+			break
 		}
+		right++
 	}
-	for _, seq := range ended {
+	if len(draft) > 0 {
+		seq.drafts.verified(len(draft), right)
+		e.sched.trim(seq)
+	}
+	switch {
+	case seq.finish != "":
+		e.ended = append(e.ended, seq)
+	case seq == e.sched.prefill:
+		e.apply(e.sched.join())
+	}
+}
+
+// removeEnded takes out the sequences that ended in this step. It comes last, because slots move.
+func (e *Engine) removeEnded() {
+	for _, seq := range e.ended {
 		e.remove(seq)
 	}
-	e.ended = ended
+	clear(e.ended)
+	e.ended = e.ended[:0]
+}
+
+// retry follows a run that failed: each of its rows is run alone, which writes the same KV rows again, and only a sequence whose own
+// run fails ends.
+func (e *Engine) retry(p *plan, err error) {
+	e.log.Error("a run of the model failed", "rows", len(p.batch.Rows), "error", err)
+	for i, seq := range p.seqs {
+		row := p.batch.Rows[i]
+		one := plan{batch: Batch{Rows: []Row{row}, Idle: e.sched.held(row.Slot + 1)}, seqs: []*Sequence{seq}}
+		logits, err := e.model.Forward(&one.batch)
+		if err != nil {
+			seq.fail(fmt.Errorf("%w: %w", ErrInternal, err))
+			e.ended = append(e.ended, seq)
+			e.sched.distrust(seq)
+			continue
+		}
+		e.sched.advance(&one)
+		e.sample(seq, row, logits, 0)
+	}
+	e.removeEnded()
 }
 
 // apply changes the KV memory as the scheduler asks.
@@ -242,8 +293,7 @@ func (e *Engine) end(seq *Sequence, err error) {
 func (e *Engine) remove(seq *Sequence) {
 	moves := e.sched.remove(seq)
 	e.mu.Lock()
-	e.active--
-	e.stats.add(seq)
+	e.account(seq)
 	e.observe()
 	e.mu.Unlock()
 	e.apply(moves)
@@ -262,15 +312,16 @@ func (e *Engine) fence(worked *bool) {
 
 // reset ends every sequence with err and forgets what the slots hold.
 func (e *Engine) reset(err error) {
-	all := e.sched.sequences()
+	all := append(e.sched.sequences(), e.ended...)
+	clear(e.ended)
+	e.ended = e.ended[:0]
 	e.sched.reset()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, seq := range all {
 		if seq.finish == "" {
 			seq.fail(err)
-			e.active--
-			e.stats.add(seq)
 		}
+		e.account(seq)
 	}
 }

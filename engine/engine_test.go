@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -258,13 +259,14 @@ func TestAdmission(t *testing.T) {
 	m.Before = func(*engine.Batch) error { <-gate; return nil }
 	e := start(t, m, engine.Options{Queue: 4})
 	var streams []*engine.Stream
+	var overloaded *engine.OverloadedError
 	refused := 0
 	for i := range 50 {
 		s, err := e.Submit(t.Context(), request(prompt(uint64(i), 5), 3))
 		switch {
 		case err == nil:
 			streams = append(streams, s)
-		case errors.Is(err, engine.ErrOverloaded):
+		case errors.As(err, &overloaded) && overloaded.RetryAfter >= time.Second:
 			refused++
 		default:
 			t.Fatal(err)
@@ -326,27 +328,129 @@ func TestCancelLeavesOthers(t *testing.T) {
 	wg.Wait()
 }
 
-// TestFailedRun shows that a failed run ends its sequences with an error and that the engine goes on.
+// TestFailedRun fails the runs of one sequence at one position, in a batch and alone. Only that sequence ends.
 func TestFailedRun(t *testing.T) {
-	m := enginetest.New(2, 100)
-	failed := false
+	m := enginetest.New(2, 300)
+	failures := 0
 	m.Before = func(b *engine.Batch) error {
-		if len(b.Rows[0].Tokens) == 1 && !failed {
-			failed = true
+		for _, r := range b.Rows {
+			if r.Past == 12 {
+				failures++
+				return errors.New("broken")
+			}
+		}
+		return nil
+	}
+	e := start(t, m, engine.Options{Logger: slog.New(slog.DiscardHandler)})
+	long, short := prompt(2, 50), prompt(1, 10)
+	other, err := e.Submit(t.Context(), request(long, 100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := run(t, e, request(short, 5))
+	if a.Finish != engine.FinishError || !errors.Is(a.Err, engine.ErrInternal) || !slices.Equal(a.Tokens, m.Answer(short, 3)[:len(a.Tokens)]) {
+		t.Errorf("the failing one: %v, %s, %v", a.Tokens, a.Finish, a.Err)
+	}
+	if a, err := read(other); err != nil || !slices.Equal(a.Tokens, m.Answer(long, 100)) {
+		t.Errorf("its neighbour: %v (%s %v), %v", a.Tokens, a.Finish, a.Err, err)
+	}
+	if failures != 2 {
+		t.Errorf("%d runs failed, want the batch and the sequence alone", failures)
+	}
+}
+
+// TestFailedOnce fails one run. Running its rows again mends it.
+func TestFailedOnce(t *testing.T) {
+	m := enginetest.New(2, 300)
+	runs := 0
+	m.Before = func(*engine.Batch) error {
+		if runs++; runs == 4 || runs == 1 {
 			return errors.New("broken")
 		}
 		return nil
 	}
-	e := start(t, m, engine.Options{})
+	e := start(t, m, engine.Options{Logger: slog.New(slog.DiscardHandler)})
 	p := prompt(1, 10)
-	a := run(t, e, request(p, 5))
-	if a.Finish != engine.FinishError || !errors.Is(a.Err, engine.ErrInternal) {
-		t.Errorf("got %s, %v", a.Finish, a.Err)
+	if a := run(t, e, request(p, 9)); !slices.Equal(a.Tokens, m.Answer(p, 9)) {
+		t.Errorf("got %v (%s %v), want %v", a.Tokens, a.Finish, a.Err, m.Answer(p, 9))
 	}
-	b := run(t, e, request(p, 5))
-	if !slices.Equal(b.Tokens, m.Answer(p, 5)) || b.Usage.CachedTokens != 0 {
-		t.Errorf("after a failed run: %v, %d cached", b.Tokens, b.Usage.CachedTokens)
+}
+
+// TestSpeculation verifies drafts: the tokens are those of decoding one by one, in fewer runs where the text repeats itself.
+func TestSpeculation(t *testing.T) {
+	f := func(name string, m *enginetest.Checksum, n, mostRuns int) {
+		t.Run(name, func(t *testing.T) {
+			e := start(t, m, engine.Options{Speculate: true})
+			p := prompt(1, 30)
+			a := run(t, e, request(p, n))
+			if !slices.Equal(a.Tokens, m.Answer(p, n)) {
+				t.Errorf("got %v, want %v", a.Tokens, m.Answer(p, n))
+			}
+			if runs := len(m.Runs()); runs > mostRuns {
+				t.Errorf("%d runs for %d tokens, want at most %d", runs, n, mostRuns)
+			}
+			if u := a.Usage; u.AcceptedTokens > u.DraftTokens || mostRuns < n && u.AcceptedTokens == 0 {
+				t.Errorf("usage %+v", u)
+			}
+		})
 	}
+	f("text without a pattern", enginetest.New(1, 2000), 300, 301)
+	f("text that repeats itself", enginetest.NewRepeating(1, 2000, 17), 300, 80)
+	f("text that repeats itself at times", enginetest.NewRepeating(1, 2000, 260), 1000, 600)
+}
+
+// TestSpeculationEnds stops inside an accepted draft.
+func TestSpeculationEnds(t *testing.T) {
+	m := enginetest.NewRepeating(2, 2000, 11)
+	e := start(t, m, engine.Options{Speculate: true})
+	p := prompt(1, 30)
+	for n := 1; n < 60; n++ {
+		if a := run(t, e, request(p, n)); !slices.Equal(a.Tokens, m.Answer(p, n)) || a.Finish != engine.FinishLength {
+			t.Errorf("limit %d: got %v (%s)", n, a.Tokens, a.Finish)
+		}
+	}
+	want := m.Answer(p, 60)
+	r := request(p, 60)
+	r.Stop = []string{fmt.Sprintf("<%d><%d><%d>", want[40], want[41], want[42])}
+	a := run(t, e, r)
+	text := enginetest.Text{}.Next(want)
+	if i := strings.Index(text, r.Stop[0]); a.Text != text[:i] || a.Finish != engine.FinishStop {
+		t.Errorf("got %q (%s), want %q", a.Text, a.Finish, text[:i])
+	}
+}
+
+func TestQueueTokens(t *testing.T) {
+	m := enginetest.New(1, 1000)
+	gate := make(chan struct{})
+	m.Before = func(*engine.Batch) error { <-gate; return nil }
+	e := start(t, m, engine.Options{QueueTokens: 100, Queue: 100})
+	var streams []*engine.Stream
+	submit := func(n int, want bool) {
+		t.Helper()
+		s, err := e.Submit(t.Context(), request(prompt(uint64(n), n), 2))
+		var overloaded *engine.OverloadedError
+		if want != (err == nil) || !want && !errors.As(err, &overloaded) {
+			t.Fatalf("a prompt of %d: %v", n, err)
+		}
+		if err == nil {
+			streams = append(streams, s)
+		}
+	}
+	submit(500, true) // larger than the limit, and nothing waits
+	for e.Snapshot().Waiting > 0 {
+		time.Sleep(time.Millisecond) // until it has its slot
+	}
+	submit(60, true)
+	submit(41, false)
+	submit(40, true)
+	submit(1, false)
+	close(gate)
+	for _, s := range streams {
+		if a, err := read(s); err != nil || len(a.Tokens) != 2 {
+			t.Errorf("%+v, %v", a, err)
+		}
+	}
+	submit(100, true)
 }
 
 func TestPanicIsFenced(t *testing.T) {

@@ -4,8 +4,8 @@ package engine
 type Model interface {
 	// Info describes the model; it never changes.
 	Info() ModelInfo
-	// Forward runs one batch and returns one row of logits a batch row. The result is valid until the next call. A batch
-	// is either decode rows (one token each, slots 0..n-1 in order) or one prefill row.
+	// Forward runs one batch. A batch is either decode rows (one token each, in adjacent slots) or one row of several tokens. The
+	// result is valid until the next call.
 	Forward(b *Batch) (Logits, error)
 	// Copy copies the KV rows of the first n tokens of slot src to slot dst.
 	Copy(dst, src, n int) error
@@ -19,22 +19,26 @@ type ModelInfo struct {
 	Slots  int // sequences that the KV memory holds
 	MaxLen int // tokens a sequence may hold, prompt and answer together
 	Chunk  int // most tokens of one row
+	Logits int // most rows of logits that a row of several tokens can give; 1 rules speculation out
 }
 
 // Batch is the input of one Forward.
 type Batch struct {
 	Rows []Row
+	// Idle is how many tokens the slot behind the last row holds. A model that pads its batches may write behind them.
+	Idle int
 }
 
 // Row is one sequence's part of a Batch.
 type Row struct {
 	Slot   int     // the row of KV memory
 	Past   int     // tokens of the slot that are already computed; Tokens begin at this position
-	Tokens []int32 // one for decode, a chunk of the prompt for prefill
+	Tokens []int32 // one for decode, a chunk of the prompt for prefill, the last token and a draft for verification
+	Logits int     // of how many of the last Tokens logits are wanted: 0 in the middle of a prompt
 }
 
-// Logits are the unnormalised log-probabilities of the next token, row-major [rows, vocab] float32: row i belongs to the
-// last token of Batch.Rows[i].
+// Logits are the unnormalised log-probabilities of next tokens, row-major [n, Vocab] float32: the rows of Batch.Rows[0], then those of
+// Batch.Rows[1], and so on. Each says what follows the token it belongs to.
 type Logits struct {
 	Data  []float32
 	Vocab int

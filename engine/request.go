@@ -23,6 +23,13 @@ type Request struct {
 	Stop []string
 	// Detokenizer turns this sequence's ids into text.
 	Detokenizer Detokenizer
+
+	// Group is whom the request counts for: groups that wait are served in turn.
+	Group string
+	// Scope bounds the use of KV rows that other requests computed: only those of equal scope, and those of shared texts.
+	Scope string
+	// Fresh computes the whole prompt, whatever is cached.
+	Fresh bool
 }
 
 // Detokenizer turns the ids of one sequence into text as they come.
@@ -55,6 +62,8 @@ type Usage struct {
 	PromptTokens     int
 	CachedTokens     int // of PromptTokens, those whose KV rows were there already
 	CompletionTokens int // sampled tokens, the one that ended the text included
+	DraftTokens      int // tokens that speculation proposed
+	AcceptedTokens   int // of those, the ones that were right
 	Queue            time.Duration
 	Prefill          time.Duration
 	Decode           time.Duration // from the first sampled token to the last
@@ -62,8 +71,6 @@ type Usage struct {
 
 // The errors of Submit and of Event.Err.
 var (
-	// ErrOverloaded: the queue is full.
-	ErrOverloaded = errors.New("the queue is full")
 	// ErrClosed: the engine is shutting down.
 	ErrClosed = errors.New("the server is shutting down")
 	// ErrNoPrompt: the request has no token.
@@ -73,6 +80,15 @@ var (
 	// ErrInternal: the run failed; the request may be right.
 	ErrInternal = errors.New("internal error")
 )
+
+// OverloadedError is the error of Submit where no more may wait.
+type OverloadedError struct {
+	Text       string        // what is full, and the flag that moves it
+	RetryAfter time.Duration // when room is expected, from how long requests took lately
+}
+
+// Error implements error.
+func (e *OverloadedError) Error() string { return "the server is busy: " + e.Text }
 
 // ContextLengthError is the error of Submit for a prompt that leaves no room in the window.
 type ContextLengthError struct {

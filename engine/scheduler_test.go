@@ -54,23 +54,27 @@ func (h *history) step() {
 		if r.Slot != p.batch.Rows[0].Slot+i || len(p.batch.Rows) > 1 && len(r.Tokens) != 1 {
 			h.t.Fatalf("batch %+v is not dense", p.batch)
 		}
-		if r.Past != seq.computed || !slices.Equal(r.Tokens, seq.tokens[r.Past:r.Past+len(r.Tokens)]) {
+		own := min(len(r.Tokens), len(seq.tokens)-r.Past) // behind them comes a draft
+		if r.Past != seq.computed || !slices.Equal(r.Tokens[:own], seq.tokens[r.Past:r.Past+own]) {
 			h.t.Fatalf("row %+v of a sequence with %d of %v computed", r, seq.computed, seq.tokens)
+		}
+		if draft := len(r.Tokens) - own; draft > 0 && (h.s.running != 1 || draft > h.s.options.draft || r.Logits != draft+1) {
+			h.t.Fatalf("a draft of %d tokens in %+v beside %d running", draft, r, h.s.running)
 		}
 		if seq.prefilling() {
 			kind = "prefill"
 			if len(r.Tokens) == 1 && seq.prompt > 1 {
 				h.t.Fatalf("a run of one token inside a prompt of %d", seq.prompt)
 			}
-			limit := h.s.idle
+			limit := h.s.options.idle
 			if h.s.running > 0 {
-				limit = h.s.chunk
+				limit = h.s.options.chunk
 			}
 			if len(r.Tokens) > limit {
 				h.t.Fatalf("a chunk of %d tokens, the limit is %d", len(r.Tokens), limit)
 			}
 		}
-		if !slices.Equal(h.kv[r.Slot][:r.Past], seq.tokens[:r.Past]) {
+		if !slices.Equal(h.kv[r.Slot][:r.Past], seq.tokens[:r.Past]) || h.s.options.strict && r.Past < seq.prompt && h.s.slots[r.Slot].sure < r.Past {
 			h.t.Fatalf("slot %d holds %v, the sequence's tokens are %v", r.Slot, h.kv[r.Slot], seq.tokens[:r.Past])
 		}
 		h.kv[r.Slot] = append(slices.Clone(h.kv[r.Slot][:r.Past]), r.Tokens...)
@@ -80,17 +84,28 @@ func (h *history) step() {
 	} else {
 		h.turns = append(h.turns, kind)
 	}
+	h.s.advance(p)
 	var ended []*Sequence
-	for _, seq := range h.s.advance(p) {
-		if seq == nil {
-			continue
+	for i, seq := range p.seqs {
+		r := p.batch.Rows[i]
+		for k := range r.Logits {
+			id := int32(rapid.IntRange(0, 3).Draw(h.t, "token"))
+			seq.accept(id, time.Time{})
+			draft := r.Tokens[len(r.Tokens)-r.Logits+1:]
+			if seq.finish != "" || k == len(draft) || id != draft[k] {
+				break
+			}
 		}
-		seq.accept(int32(rapid.IntRange(0, 3).Draw(h.t, "token")), time.Time{})
 		switch {
-		case seq.finish != "":
-			ended = append(ended, seq)
-		case seq == h.s.prefill:
-			h.apply(h.s.join())
+		case r.Logits > 1:
+			h.s.trim(seq)
+			fallthrough
+		default:
+			if seq.finish != "" {
+				ended = append(ended, seq)
+			} else if r.Logits > 0 && seq == h.s.prefill {
+				h.apply(h.s.join())
+			}
 		}
 	}
 	for _, seq := range ended {
@@ -111,6 +126,9 @@ func (h *history) check() {
 		slot := &h.s.slots[i]
 		if len(slot.tokens) > len(h.kv[i]) || !slices.Equal(slot.tokens, h.kv[i][:len(slot.tokens)]) {
 			h.t.Fatalf("slot %d claims %v, the memory holds %v", i, slot.tokens, h.kv[i])
+		}
+		if slot.sure > len(slot.tokens) {
+			h.t.Fatalf("slot %d is sure of %d tokens and holds %d", i, slot.sure, len(slot.tokens))
 		}
 		if (slot.seq != nil) != (i < h.s.running || slot.seq == h.s.prefill && slot.seq != nil) {
 			h.t.Fatalf("slot %d of %d running: sequence %p, prefill %p", i, h.s.running, slot.seq, h.s.prefill)
@@ -140,12 +158,19 @@ func (h *history) check() {
 func TestScheduler(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		slots := rapid.IntRange(1, 5).Draw(t, "slots")
-		h := &history{t: t, s: newScheduler(slots, rapid.IntRange(1, 6).Draw(t, "chunk"), rapid.IntRange(3, 10).Draw(t, "idle"))}
+		h := &history{t: t, s: newScheduler(schedulerOptions{
+			slots: slots, chunk: rapid.IntRange(1, 6).Draw(t, "chunk"), idle: rapid.IntRange(3, 10).Draw(t, "idle"),
+			draft: rapid.IntRange(0, 4).Draw(t, "draft"), strict: rapid.Bool().Draw(t, "strict"),
+			shared: [][]int32{{0, 1, 0, 1, 0, 1, 0, 1}},
+		})}
 		h.kv = make([][]int32, slots+1)
 		t.Repeat(map[string]func(*rapid.T){
 			"arrive": func(t *rapid.T) {
 				prompt := rapid.SliceOfN(rapid.Int32Range(0, 2), 1, 20).Draw(t, "prompt")
 				r := Request{Prompt: prompt, MaxTokens: rapid.IntRange(1, 12).Draw(t, "max"), StopTokens: []int32{3}, Detokenizer: silent{}}
+				r.Scope = rapid.SampledFrom([]string{"a", "b"}).Draw(t, "scope")
+				r.Group = r.Scope
+				r.Fresh = rapid.IntRange(0, 5).Draw(t, "fresh") == 0
 				seq := newSequence(context.Background(), r, 40, time.Time{})
 				h.live = append(h.live, seq)
 				h.s.add(seq)
@@ -233,7 +258,7 @@ func TestStopMatcherHoldsLittle(t *testing.T) {
 
 // BenchmarkDecodeStep is the engine's own part of a decode step of eight sequences.
 func BenchmarkDecodeStep(b *testing.B) {
-	s := newScheduler(8, 64, 64)
+	s := newScheduler(schedulerOptions{slots: 8, chunk: 64, idle: 64})
 	logits := make([]float32, 8*1000)
 	for i := range 8 {
 		r := Request{Prompt: []int32{int32(i), 1, 2}, Detokenizer: silent{}, Params: sample.Params{}}
@@ -241,7 +266,8 @@ func BenchmarkDecodeStep(b *testing.B) {
 	}
 	step := func() {
 		p := s.next()
-		for i, seq := range s.advance(p) {
+		s.advance(p)
+		for i, seq := range p.seqs {
 			id, err := seq.sampler.Sample(logits[i*1000 : (i+1)*1000])
 			if err != nil {
 				b.Fatal(err)
@@ -261,5 +287,78 @@ func BenchmarkDecodeStep(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		step()
+	}
+}
+
+// TestScope shows whose KV rows a request may use.
+func TestScope(t *testing.T) {
+	text := make([]int32, 50)
+	for i := range text {
+		text[i] = int32(i)
+	}
+	f := func(what string, o schedulerOptions, first, second Request, want int) {
+		t.Helper()
+		o.slots, o.chunk, o.idle = 3, 100, 100
+		s := newScheduler(o)
+		for _, r := range []Request{first, second} {
+			r.Prompt, r.Detokenizer = text, silent{}
+			seq := newSequence(context.Background(), r, 100, time.Time{})
+			s.add(seq)
+			s.advance(s.next())
+			s.join()
+			seq.accept(99, time.Time{})
+			if r.Stop == nil { // what Stop holds is not looked at here: its presence keeps the sequence running
+				s.remove(seq)
+			}
+			if seq.group == "second" && seq.cached != want {
+				t.Errorf("%s: %d tokens were cached, want %d", what, seq.cached, want)
+			}
+		}
+	}
+	running := []string{"x"}
+	f("same scope", schedulerOptions{}, Request{Scope: "a"}, Request{Scope: "a", Group: "second"}, 48)
+	f("same scope, busy", schedulerOptions{}, Request{Scope: "a", Stop: running}, Request{Scope: "a", Group: "second"}, 48)
+	f("another scope", schedulerOptions{}, Request{Scope: "a"}, Request{Scope: "b", Group: "second"}, 0)
+	f("another scope, busy", schedulerOptions{}, Request{Scope: "a", Stop: running}, Request{Scope: "b", Group: "second"}, 0)
+	f("shared text", schedulerOptions{shared: [][]int32{text[:20]}}, Request{Scope: "a"}, Request{Scope: "b", Group: "second"}, 20)
+	f("fresh", schedulerOptions{}, Request{Scope: "a"}, Request{Scope: "a", Group: "second", Fresh: true}, 0)
+}
+
+// TestTurns shows that a group with many requests does not keep another waiting.
+func TestTurns(t *testing.T) {
+	s := newScheduler(schedulerOptions{slots: 1})
+	for i, group := range []string{"a", "a", "a", "a", "b", "c", "b"} {
+		s.add(newSequence(context.Background(), Request{Prompt: []int32{int32(i)}, Group: group, Detokenizer: silent{}}, 10, time.Time{}))
+	}
+	var got []string
+	for len(s.waiting) > 0 {
+		seq := s.takeWaiting()
+		got = append(got, fmt.Sprint(seq.group, seq.tokens[0]))
+	}
+	if want := []string{"a0", "b4", "c5", "a1", "b6", "a2", "a3"}; !slices.Equal(got, want) {
+		t.Errorf("turns %v, want %v", got, want)
+	}
+}
+
+// TestKeepsOtherConversation shows that a short common beginning does not cost a long conversation its place.
+func TestKeepsOtherConversation(t *testing.T) {
+	s := newScheduler(schedulerOptions{slots: 2, chunk: 100, idle: 100})
+	run := func(prompt []int32) *Sequence {
+		seq := newSequence(context.Background(), Request{Prompt: prompt, Detokenizer: silent{}}, 200, time.Time{})
+		s.add(seq)
+		s.advance(s.next())
+		s.join()
+		seq.accept(1, time.Time{})
+		s.remove(seq)
+		return seq
+	}
+	system := []int32{7, 7, 7, 7, 7, 7, 7, 7}
+	first := slices.Concat(system, make([]int32, 80))
+	run(first)
+	if seq := run(slices.Concat(system, []int32{1, 2, 3})); seq.cached != 8 {
+		t.Errorf("%d tokens of the system text were cached, want 8", seq.cached)
+	}
+	if seq := run(append(first, 5, 5, 5)); seq.cached != 88 {
+		t.Errorf("%d tokens of the first conversation were cached, want 88", seq.cached)
 	}
 }

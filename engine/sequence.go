@@ -20,6 +20,12 @@ type Sequence struct {
 	sampler    *sample.Sampler
 	text       Detokenizer
 	stop       stopMatcher
+	drafts     drafter
+
+	group, scope string
+	fresh        bool // nothing that is cached is used
+	dequeued     bool // it no longer counts as waiting
+	gone         bool // it no longer counts at all
 
 	slot     int // valid while the scheduler holds the sequence in one
 	computed int // tokens whose KV rows are in the slot
@@ -45,6 +51,10 @@ func newSequence(ctx context.Context, r Request, maxLen int, now time.Time) *Seq
 		sampler:    sample.NewSampler(r.Params, r.Prompt),
 		text:       r.Detokenizer,
 		stop:       stopMatcher{stops: r.Stop},
+		drafts:     newDrafter(),
+		group:      r.Group,
+		scope:      r.Scope,
+		fresh:      r.Fresh,
 		submitted:  now,
 	}
 }
@@ -104,6 +114,8 @@ func (s *Sequence) usage() Usage {
 		PromptTokens:     s.prompt,
 		CachedTokens:     s.cached,
 		CompletionTokens: len(s.tokens) - s.prompt,
+		DraftTokens:      s.drafts.drafted,
+		AcceptedTokens:   s.drafts.right,
 	}
 	if !s.started.IsZero() {
 		u.Queue = s.started.Sub(s.submitted)
@@ -117,3 +129,8 @@ func (s *Sequence) usage() Usage {
 
 // prefilling says whether part of the prompt is still to be computed.
 func (s *Sequence) prefilling() bool { return s.computed < s.prompt }
+
+// draft returns up to limit tokens that may come next.
+func (s *Sequence) draft(limit int) []int32 {
+	return s.drafts.propose(s.tokens, min(limit, s.limit-len(s.tokens)-1))
+}

@@ -19,6 +19,7 @@ type Snapshot struct {
 	Finished                                     map[FinishReason]uint64
 	Cancelled                                    uint64 // of those with FinishError, the ones whose request went away
 	PromptTokens, CachedTokens, CompletionTokens uint64
+	DraftTokens, AcceptedTokens                  uint64
 
 	Steps    uint64
 	StepTime time.Duration // spent in Forward and in what follows it
@@ -37,12 +38,54 @@ func (s *Snapshot) add(seq *Sequence) {
 	s.PromptTokens += uint64(u.PromptTokens)
 	s.CachedTokens += uint64(u.CachedTokens)
 	s.CompletionTokens += uint64(u.CompletionTokens)
+	s.DraftTokens += uint64(u.DraftTokens)
+	s.AcceptedTokens += uint64(u.AcceptedTokens)
 }
 
-// count records a step.
-func (e *Engine) count(took time.Duration) {
+// pulse tells whether the loop moves.
+type pulse struct {
+	since   time.Time     // when the step in progress began; zero between steps
+	longest time.Duration // that a step took
+}
+
+// The bounds of Stalled: how much longer than the longest step one may take, and what it may take in any case.
+const (
+	stallFactor  = 10
+	patience     = 10 * time.Second
+	firstTimeout = 10 * time.Minute // for the very first step, which nothing can be compared with
+)
+
+// Stalled says whether the loop seems to hang: a step takes ten times as long as any before it.
+func (e *Engine) Stalled() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	limit := max(stallFactor*e.pulse.longest, patience)
+	if e.pulse.longest == 0 {
+		limit = firstTimeout
+	}
+	return !e.pulse.since.IsZero() && time.Since(e.pulse.since) > limit
+}
+
+// begin records that a step begins.
+func (e *Engine) begin(p *plan) time.Time {
+	now := time.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.pulse.since = now
+	if p.admitted != nil {
+		p.admitted.started = now
+		e.leaveQueue(p.admitted)
+	}
+	return now
+}
+
+// finish records that a step has ended.
+func (e *Engine) finish(begin time.Time) {
+	took := time.Since(begin)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.pulse.since = time.Time{}
+	e.pulse.longest = max(e.pulse.longest, took)
 	e.stats.Steps++
 	e.stats.StepTime += took
 	e.observe()

@@ -17,12 +17,19 @@ type Options struct {
 	Slots   int  // sequences that the KV memory holds
 	MaxLen  int  // tokens of a sequence
 	Chunk   int  // most tokens of a prefill run
+	// Deterministic gives a row the same bits whatever runs beside it, also where the graph's kernels do not (Contract.PairedRows): runs
+	// are padded to an even number of rows. Otherwise only those are padded that it hardly costs anything.
+	Deterministic bool
 }
+
+// maxLogits is the most rows of logits that a run of several tokens gives: what speculation verifies at once.
+const maxLogits = 16
 
 // Session is an open graph with its KV memory: an engine.Model.
 type Session struct {
 	contract *Contract
 	info     engine.ModelInfo
+	padOne   bool // a single row is padded to two
 	session  *ort.DynamicAdvancedSession
 	kv       *kvCache
 	arena    *arena
@@ -46,7 +53,14 @@ func open(path string, c *Contract, o Options) (_ *Session, err error) {
 	}
 	s := &Session{
 		contract: c,
-		info:     engine.ModelInfo{Vocab: c.Vocab, Slots: o.Slots, MaxLen: o.MaxLen, Chunk: o.Chunk},
+		info:     engine.ModelInfo{Vocab: c.Vocab, Slots: o.Slots, MaxLen: o.MaxLen, Chunk: o.Chunk, Logits: maxLogits},
+		padOne:   c.PairedRows && o.Deterministic,
+	}
+	if c.OneRow && !c.Keep {
+		s.info.Logits = 1
+		if s.padOne {
+			return nil, errors.New("it cannot be deterministic (--deterministic): it gives the logits of the last position alone, and its layout needs a position of padding behind it")
+		}
 	}
 	defer func() {
 		if err != nil {
@@ -60,7 +74,7 @@ func open(path string, c *Contract, o Options) (_ *Session, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.arena, err = newArena(c, o.Slots, o.Chunk, s.kv.capacity); err != nil {
+	if s.arena, err = newArena(c, o.Slots+1, o.Chunk+1, s.kv.capacity); err != nil {
 		return nil, err
 	}
 	return s, s.probe()
@@ -92,6 +106,9 @@ func newSession(path string, c *Contract, o Options) (*ort.DynamicAdvancedSessio
 	if c.Positions != "" {
 		in = append(in, c.Positions)
 	}
+	if c.Keep {
+		in = append(in, nameKeep)
+	}
 	out := []string{c.Logits}
 	for _, kv := range c.KV {
 		in, out = append(in, kv.Past), append(out, kv.Present)
@@ -103,9 +120,9 @@ func newSession(path string, c *Contract, o Options) (*ort.DynamicAdvancedSessio
 	return session, nil
 }
 
-// probe runs one token in the scratch slot. It shows that the graph can share past and present, and warms what the first run pays.
+// probe runs one token. It shows that the graph can share past and present, and warms what the first run pays.
 func (s *Session) probe() error {
-	b := &engine.Batch{Rows: []engine.Row{{Slot: s.info.Slots, Tokens: []int32{0}}}}
+	b := &engine.Batch{Rows: []engine.Row{{Slot: 0, Tokens: []int32{0}, Logits: 1}}}
 	if _, err := s.Forward(b); err != nil {
 		return fmt.Errorf("the graph does not run with past and present in one buffer (GroupQueryAttention does; graphs whose cache grows are not supported): %w", err)
 	}
@@ -123,28 +140,62 @@ func (s *Session) Forward(b *engine.Batch) (engine.Logits, error) {
 	if err := s.check(b.Rows); err != nil {
 		return engine.Logits{}, err
 	}
-	first, n, tokens := b.Rows[0].Slot, len(b.Rows), len(b.Rows[0].Tokens)
-	views, err := s.kv.view(rows{first, n})
+	r := s.shape(b)
+	views, err := s.kv.view(rows{b.Rows[0].Slot, r.rows})
 	if err != nil {
 		return engine.Logits{}, err
 	}
-	t, err := s.arena.tensors(shape{n, tokens})
+	t, err := s.arena.tensors(r)
 	if err != nil {
 		return engine.Logits{}, err
 	}
-	s.arena.fill(b.Rows)
+	s.arena.fill(b, r)
 
 	in := append(s.values.in[:0], t.ids, t.mask)
 	if s.contract.Positions != "" {
 		in = append(in, t.positions)
 	}
+	if s.contract.Keep {
+		in = append(in, s.arena.keepValue)
+	}
 	in = append(in, views...)
 	out := append(append(s.values.out[:0], t.logits), views...)
 	s.values.in, s.values.out = in, out
-	if err := s.session.Run(in, out); err != nil {
-		return engine.Logits{}, fmt.Errorf("a run of %d rows of %d tokens: %w", n, tokens, err)
+	undeclared := s.contract.OneRow && r.keep > 1 // ONNX Runtime takes no memory of another shape than the declared one, but gives it
+	if undeclared {
+		out[0] = nil
 	}
-	return engine.Logits{Data: s.arena.last(shape{n, tokens}), Vocab: s.contract.Vocab}, nil
+	if err := s.session.Run(in, out); err != nil {
+		return engine.Logits{}, fmt.Errorf("a run of %d rows of %d tokens: %w", r.rows, r.tokens, err)
+	}
+	if undeclared {
+		if err := s.arena.take(out[0]); err != nil {
+			return engine.Logits{}, err
+		}
+	}
+	return engine.Logits{Data: s.arena.wanted(b.Rows, r), Vocab: s.contract.Vocab}, nil
+}
+
+// shape returns the shape of the run for a batch, padding included. Several tokens are padded by one more, rows of one token by a row,
+// where the kernels compute rows in pairs; a single row is left alone unless every bit counts, because it would cost a fifth.
+func (s *Session) shape(b *engine.Batch) shape {
+	r := shape{rows: len(b.Rows), tokens: len(b.Rows[0].Tokens), keep: max(b.Rows[0].Logits, 1)}
+	if s.contract.PairedRows && s.info.Logits > 1 {
+		switch {
+		case r.tokens > 1 && r.tokens%2 == 1:
+			r.tokens++
+			r.keep++
+		case r.tokens == 1 && r.rows%2 == 1 && (r.rows > 1 || s.padOne):
+			r.rows++
+		}
+	}
+	if !s.contract.Keep {
+		r.keep = r.tokens
+		if s.contract.OneRow {
+			r.keep = 1
+		}
+	}
+	return r
 }
 
 // check says what is wrong with a batch. The engine never makes such a one; a graph would answer nonsense.
@@ -160,6 +211,8 @@ func (s *Session) check(b []engine.Row) error {
 			return fmt.Errorf("row %d is slot %d: slots are adjacent and at most %d", i, r.Slot, s.info.Slots)
 		case r.Past < 0 || r.Past+len(r.Tokens) > s.info.MaxLen:
 			return fmt.Errorf("row %d holds %d tokens and gets %d, the limit is %d", i, r.Past, len(r.Tokens), s.info.MaxLen)
+		case r.Logits < 0 || r.Logits > min(len(r.Tokens), s.info.Logits):
+			return fmt.Errorf("row %d wants %d rows of logits of %d tokens, the most are %d", i, r.Logits, len(r.Tokens), s.info.Logits)
 		case len(r.Tokens) > s.info.Chunk:
 			return fmt.Errorf("row %d gets %d tokens, a run takes %d", i, len(r.Tokens), s.info.Chunk)
 		}

@@ -56,6 +56,11 @@ func tokens(seed, n int) []int32 {
 // forward runs one batch and returns a copy of the logits.
 func forward(t *testing.T, s *Session, rows ...engine.Row) engine.Logits {
 	t.Helper()
+	for i := range rows {
+		if rows[i].Logits == 0 {
+			rows[i].Logits = 1
+		}
+	}
 	l, err := s.Forward(&engine.Batch{Rows: rows})
 	if err != nil {
 		t.Fatal(err)
@@ -140,6 +145,81 @@ func TestRaggedBatch(t *testing.T) {
 	f("8 bits block 32, int8 activations", testmodel.Config{Bits: 8, AccuracyLevel: 4})
 }
 
+// TestPaired shows that in a layout whose kernels compute rows in pairs a deterministic session gives each row the bits it gets alone,
+// and that without padding it would not.
+func TestPaired(t *testing.T) {
+	config := testmodel.Config{Bits: 4, Block: 64, AccuracyLevel: 4, Hidden: 128, Intermediate: 256}
+	o := options
+	o.Deterministic = true
+	run := func(s *Session, neighbours int) (bits []float32) {
+		ids := tokens(3, 40)
+		at := neighbours / 2 // the slot of the sequence that is looked at
+		for _, cut := range [][2]int{{0, 7}, {7, 12}, {12, 33}} {
+			bits = append(bits, forward(t, s, engine.Row{Slot: at, Past: cut[0], Tokens: ids[cut[0]:cut[1]]}).Row(0)...)
+		}
+		for i := range neighbours + 1 {
+			if i != at {
+				forward(t, s, engine.Row{Slot: i, Tokens: tokens(10+i, 5+i)})
+			}
+		}
+		for p := 33; p < 40; p++ {
+			var rows []engine.Row
+			for i := range neighbours + 1 {
+				if i == at {
+					rows = append(rows, engine.Row{Slot: i, Past: p, Tokens: ids[p : p+1]})
+				} else {
+					rows = append(rows, engine.Row{Slot: i, Past: 5 + i + p - 33, Tokens: tokens(20+i, 1)})
+				}
+			}
+			bits = append(bits, forward(t, s, rows...).Row(at)...)
+		}
+		return bits
+	}
+	s := openTest(t, config, o)
+	if !s.Contract().PairedRows {
+		t.Fatal("4-bit blocks of 64 are not known to compute rows in pairs")
+	}
+	alone := run(s, 0)
+	for n := 1; n < 4; n++ {
+		if got := run(s, n); !slices.Equal(got, alone) {
+			t.Errorf("with %d neighbours the logits differ by %.2g", n, largestDifference(got, alone))
+		}
+	}
+	o.Deterministic = false
+	s = openTest(t, config, o)
+	if slices.Equal(run(s, 0), run(s, 1)) && slices.Equal(run(s, 0), run(s, 2)) {
+		t.Log("on this machine the kernels give the same bits without padding")
+	}
+}
+
+// TestSeveralLogits compares the logits of the last positions of one run with those of one run each.
+func TestSeveralLogits(t *testing.T) {
+	f := func(name string, c testmodel.Config) {
+		t.Run(name, func(t *testing.T) {
+			s := openTest(t, c, options)
+			ids := tokens(2, 40)
+			want := testmodel.Reference(c, ids)
+			forward(t, s, engine.Row{Slot: 1, Tokens: ids[:20]})
+			for _, n := range []int{2, 3, 8, 16} {
+				got := forward(t, s, engine.Row{Slot: 1, Past: 20, Tokens: ids[20 : 20+n], Logits: n})
+				for i := range n {
+					if d := largestDifference(got.Row(i), want[20+i]); !(d < 1e-4) {
+						t.Errorf("%d tokens: logits at %d differ by %.2g", n, 20+i, d)
+					}
+				}
+			}
+			got := forward(t, s, engine.Row{Slot: 1, Past: 20, Tokens: ids[20:33], Logits: 4})
+			for i := range 4 {
+				if d := largestDifference(got.Row(i), want[29+i]); !(d < 1e-4) {
+					t.Errorf("the last 4 of 13: logits at %d differ by %.2g", 29+i, d)
+				}
+			}
+		})
+	}
+	f("float32", testmodel.Config{})
+	f("rows in pairs", testmodel.Config{Bits: 4, Block: 64, Hidden: 128})
+}
+
 // TestCopy continues a sequence in another slot, bit for bit, and leaves the source.
 func TestCopy(t *testing.T) {
 	s := openTest(t, testmodel.Config{}, options)
@@ -178,6 +258,8 @@ func TestForwardRefuses(t *testing.T) {
 	f(engine.Row{Slot: 0, Tokens: tokens(1, 2)}, engine.Row{Slot: 1, Tokens: tokens(1, 2)})
 	f(engine.Row{Past: 200, Tokens: one})
 	f(engine.Row{Tokens: tokens(1, 65)})
+	f(engine.Row{Tokens: tokens(1, 2), Logits: 3})
+	f(engine.Row{Tokens: tokens(1, 40), Logits: 17})
 }
 
 func TestOpenRefuses(t *testing.T) {

@@ -17,14 +17,16 @@ type arena struct {
 	ids       []int64   // [rows, tokens]
 	positions []int64   // [rows, tokens]
 	mask      []int64   // [rows, capacity]: ones, then zeros
-	logits    []float32 // [rows, tokens or 1, vocab]
+	logits    []float32 // [rows, keep, vocab]
+	keep      []int64   // [1], num_logits_to_keep
+	keepValue ort.Value
 	memories  []memory
 	ones      []int // how many ones each row of mask has
 	shapes    map[shape]*tensors
 }
 
-// shape is that of a run: rows, and new tokens of each.
-type shape struct{ rows, tokens int }
+// shape is that of a run: rows, new tokens of each, and positions of each whose logits it gives.
+type shape struct{ rows, tokens, keep int }
 
 // tensors are views of an arena in one shape.
 type tensors struct{ ids, mask, positions, logits ort.Value }
@@ -32,19 +34,22 @@ type tensors struct{ ids, mask, positions, logits ort.Value }
 // maxShapes is how many shapes keep their tensors. Decode has one for each number of rows, a prefill chunk can have any length.
 const maxShapes = 256
 
-// newArena maps memory for runs of up to slots rows of one token, or one row of up to chunk tokens.
+// newArena maps memory for runs of up to slots rows of one token, or one row of up to chunk tokens, padding included.
 func newArena(c *Contract, slots, chunk, capacity int) (*arena, error) {
 	a := &arena{contract: c, capacity: capacity, ones: make([]int, slots), shapes: make(map[shape]*tensors)}
 	width := max(slots, chunk)
 	logits := width
-	if c.OneRow {
-		logits = slots
+	if c.OneRow || c.Keep {
+		logits = max(slots, maxLogits+1)
 	}
-	var errs [4]error
+	var errs [6]error
 	a.ids, errs[0] = reserve[int64](a, width)
 	a.positions, errs[1] = reserve[int64](a, width)
 	a.mask, errs[2] = reserve[int64](a, slots*capacity)
 	a.logits, errs[3] = reserve[float32](a, logits*c.Vocab)
+	if a.keep, errs[4] = reserve[int64](a, 1); errs[4] == nil {
+		errs[5] = makeTensor(&a.keepValue, a.keep, 1)
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
@@ -72,16 +77,12 @@ func (a *arena) tensors(s shape) (*tensors, error) {
 			return nil, err
 		}
 	}
-	logits := s.tokens
-	if a.contract.OneRow {
-		logits = 1
-	}
 	t := new(tensors)
 	err := errors.Join(
 		makeTensor(&t.ids, a.ids, s.rows, s.tokens),
 		makeTensor(&t.mask, a.mask, s.rows, a.capacity),
 		makeTensor(&t.positions, a.positions, s.rows, s.tokens),
-		makeTensor(&t.logits, a.logits, s.rows, logits, a.contract.Vocab),
+		makeTensor(&t.logits, a.logits, s.rows, s.keep, a.contract.Vocab),
 	)
 	if err != nil {
 		return nil, errors.Join(err, t.destroy())
@@ -116,16 +117,23 @@ func (a *arena) drop() error {
 	return nil
 }
 
-// fill writes the rows of a batch into the inputs.
-func (a *arena) fill(b []engine.Row) {
-	for i, r := range b {
-		at := i * len(r.Tokens)
+// fill writes a batch into the inputs of a run. Padding writes KV rows only where nothing is: behind the tokens of its slot.
+func (a *arena) fill(b *engine.Batch, s shape) {
+	for i, r := range b.Rows {
+		at := i * s.tokens
+		for j := range s.tokens {
+			a.ids[at+j], a.positions[at+j] = 0, int64(r.Past+j)
+		}
 		for j, id := range r.Tokens {
 			a.ids[at+j] = int64(id)
-			a.positions[at+j] = int64(r.Past + j)
 		}
-		a.setOnes(i, r.Past+len(r.Tokens))
+		a.setOnes(i, r.Past+s.tokens)
 	}
+	if n := len(b.Rows); s.rows > n {
+		a.ids[n], a.positions[n] = 0, int64(b.Idle)
+		a.setOnes(n, b.Idle+1)
+	}
+	a.keep[0] = int64(s.keep)
 }
 
 // setOnes makes row i of the mask n ones and then zeros. Only the difference to the run before is written.
@@ -140,13 +148,24 @@ func (a *arena) setOnes(i, n int) {
 	a.ones[i] = n
 }
 
-// last returns the logits of the last position of each row of a run, [rows, vocab].
-func (a *arena) last(s shape) []float32 {
-	n := s.rows * a.contract.Vocab
-	if a.contract.OneRow || s.tokens == 1 {
-		return a.logits[:n]
+// take copies logits that ONNX Runtime allotted, and destroys them.
+func (a *arena) take(v ort.Value) error {
+	t, ok := v.(*ort.Tensor[float32])
+	if !ok || len(t.GetData()) > len(a.logits) {
+		return errors.Join(fmt.Errorf("logits of shape %v, want at most %d numbers", v.GetShape(), len(a.logits)), v.Destroy())
 	}
-	return a.logits[(s.tokens-1)*a.contract.Vocab:][:n] // one row: several have one token each
+	copy(a.logits, t.GetData())
+	return v.Destroy()
+}
+
+// wanted returns the logits that a batch asked for, [rows, vocab].
+func (a *arena) wanted(b []engine.Row, s shape) []float32 {
+	v := a.contract.Vocab
+	if len(b) > 1 {
+		return a.logits[:len(b)*v]
+	}
+	end := s.keep - (s.tokens - len(b[0].Tokens)) // padding comes last
+	return a.logits[(end-b[0].Logits)*v : end*v]
 }
 
 // close frees the tensors, then the memory.
@@ -155,6 +174,7 @@ func (a *arena) close() error {
 	for _, t := range a.shapes {
 		errs = append(errs, t.destroy())
 	}
+	errs = append(errs, destroy(a.keepValue))
 	for _, m := range a.memories {
 		errs = append(errs, m.free())
 	}

@@ -119,11 +119,12 @@ var (
 // explain returns what a client is told of err, which may come from any package below.
 func explain(err error) *apiError {
 	var (
-		api     *apiError
-		window  *engine.ContextLengthError
-		param   *sample.ParamError
-		tmpl    *template.Error
-		routing *fiber.Error
+		api        *apiError
+		window     *engine.ContextLengthError
+		overloaded *engine.OverloadedError
+		param      *sample.ParamError
+		tmpl       *template.Error
+		routing    *fiber.Error
 	)
 	switch {
 	case errors.As(err, &api):
@@ -142,8 +143,8 @@ func explain(err error) *apiError {
 		return invalid("", "%s", engine.ErrNoPrompt.Error())
 	case errors.Is(err, engine.ErrToken):
 		return invalid("", "%s", err.Error())
-	case errors.Is(err, engine.ErrOverloaded):
-		return &apiError{kind: kindOverloaded, message: "server busy, please try again: " + err.Error(), retryAfter: time.Second}
+	case errors.As(err, &overloaded):
+		return &apiError{kind: kindOverloaded, message: overloaded.Error(), retryAfter: overloaded.RetryAfter}
 	case errors.Is(err, engine.ErrClosed):
 		return &apiError{kind: kindClosing, message: engine.ErrClosed.Error(), retryAfter: 5 * time.Second}
 	case errors.As(err, &routing):

@@ -16,8 +16,9 @@ import (
 type Checksum struct {
 	Before func(b *engine.Batch) error
 
-	info engine.ModelInfo
-	kv   [][]uint64 // [slots+1][max-len]
+	info   engine.ModelInfo
+	kv     [][]uint64 // [slots+1][max-len]
+	period int        // 0, or after how many tokens a text begins again
 
 	mu   sync.Mutex
 	runs []Run
@@ -28,12 +29,22 @@ type Run struct{ Rows, Tokens int }
 
 var _ engine.Model = (*Checksum)(nil)
 
+// vocab is a prime, so that no hash has a token it prefers.
+const vocab = 251
+
 // New returns a model of that many slots and tokens a slot.
 func New(slots, maxLen int) *Checksum {
-	m := &Checksum{info: engine.ModelInfo{Vocab: 251, Slots: slots, MaxLen: maxLen, Chunk: 64}}
+	m := &Checksum{info: engine.ModelInfo{Vocab: vocab, Slots: slots, MaxLen: maxLen, Chunk: 64, Logits: 16}}
 	for range slots + 1 {
 		m.kv = append(m.kv, make([]uint64, maxLen))
 	}
+	return m
+}
+
+// NewRepeating returns a model whose answers begin again after period tokens, if every row is right.
+func NewRepeating(slots, maxLen, period int) *Checksum {
+	m := New(slots, maxLen)
+	m.period = period
 	return m
 }
 
@@ -50,7 +61,7 @@ func (m *Checksum) Forward(b *engine.Batch) (engine.Logits, error) {
 	if len(b.Rows) == 0 {
 		return engine.Logits{}, errors.New("a batch without rows")
 	}
-	logits := engine.Logits{Data: make([]float32, len(b.Rows)*m.info.Vocab), Vocab: m.info.Vocab}
+	logits := engine.Logits{Vocab: m.info.Vocab}
 	for i, r := range b.Rows {
 		switch {
 		case len(b.Rows) > 1 && len(r.Tokens) != 1:
@@ -59,12 +70,22 @@ func (m *Checksum) Forward(b *engine.Batch) (engine.Logits, error) {
 			return engine.Logits{}, fmt.Errorf("slots %d and %d are not adjacent", b.Rows[0].Slot, r.Slot)
 		case r.Past+len(r.Tokens) > m.info.MaxLen || len(r.Tokens) > m.info.Chunk:
 			return engine.Logits{}, fmt.Errorf("%d tokens after %d", len(r.Tokens), r.Past)
+		case r.Logits > len(r.Tokens) || r.Logits > m.info.Logits:
+			return engine.Logits{}, fmt.Errorf("%d rows of logits for %d tokens", r.Logits, len(r.Tokens))
 		}
 		kv := m.kv[r.Slot]
 		for j, id := range r.Tokens {
 			kv[r.Past+j] = row(id, r.Past+j)
+			if len(r.Tokens)-j <= r.Logits {
+				one := make([]float32, m.info.Vocab)
+				one[m.next(kv[:r.Past+j+1])] = 1
+				logits.Data = append(logits.Data, one...)
+			}
 		}
-		logits.Row(i)[next(kv[:r.Past+len(r.Tokens)], m.info.Vocab)] = 1
+	}
+	last := b.Rows[len(b.Rows)-1].Slot + 1
+	for j := b.Idle; j < m.info.MaxLen; j++ { // a model may write there
+		m.kv[last][j] = ^uint64(0)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -99,7 +120,7 @@ func (m *Checksum) Answer(prompt []int32, n int) []int32 {
 	}
 	var answer []int32
 	for range n {
-		id := next(kv, m.info.Vocab)
+		id := m.next(kv)
 		answer = append(answer, id)
 		kv = append(kv, row(id, len(kv)))
 	}
@@ -112,12 +133,18 @@ func row(id int32, position int) uint64 {
 }
 
 // next is the token that follows these rows.
-func next(kv []uint64, vocab int) int32 {
-	h := uint64(len(kv))
-	for _, r := range kv {
+func (m *Checksum) next(kv []uint64) int32 {
+	h := uint64(0)
+	for i, r := range kv {
+		if r == ^uint64(0) {
+			return int32(i % m.info.Vocab) // a row that was spoilt
+		}
 		h = mix(h ^ r)
 	}
-	return int32(h % uint64(vocab))
+	if m.period > 0 {
+		h = mix(uint64(len(kv) % m.period))
+	}
+	return int32(h % uint64(m.info.Vocab))
 }
 
 // mix is a bijection that spreads every bit (the finalizer of SplitMix64).

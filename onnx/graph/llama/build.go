@@ -123,8 +123,8 @@ func (b *builder) inputs() {
 		}
 	}
 	// An input with an initializer may be left out of a run; then the initializer is its value.
-	in(graph.Value("num_logits_to_keep", graph.Int64))
-	b.initializers(graph.Int64Tensor("num_logits_to_keep", nil, 1))
+	in(graph.Value("num_logits_to_keep", graph.Int64, 1))
+	b.initializers(graph.Int64Tensor("num_logits_to_keep", []int64{1}, 1))
 }
 
 func (b *builder) outputs() {
@@ -234,8 +234,7 @@ func (b *builder) feedForward(p, x string, l Layer) string {
 
 // head computes logits of the last positions only: a whole prompt's would cost more than the rest of a small model.
 func (b *builder) head(x string, m *nbits.Matrix) {
-	keep := b.op("Reshape", "logits_to_keep", []string{"num_logits_to_keep", "constants.one"})
-	from := b.op("Neg", "logits_to_keep.from", []string{keep})
+	from := b.op("Neg", "logits_to_keep.from", []string{"num_logits_to_keep"})
 	end := b.constant("constants.end", []int64{1}, math.MaxInt64)
 	rows := b.op("Slice", "logits_to_keep.rows", []string{x, from, end, "constants.one"})
 	b.product("lm_head", rows, m, "logits")
