@@ -4,7 +4,7 @@
 
 Each is a model directory that `ortserve import` wrote; REFERENCE is the same file imported with --bits 32. Needs
 onnxruntime, numpy and tokenizers. The text is bench/testdata/prose.txt and the head of LICENSE: windows of 512 tokens, all
-logits of a window in one run. A row for each model:
+logits of a window in one run. For each model:
 
   nll      mean of -log p(token), natural logarithm; the reference's is in the first line
   kl       mean of KL(reference || model) a position: what the form changes, without the text's own noise
@@ -43,7 +43,7 @@ def log_probabilities(session, windows):
     past = {i.name: np.zeros((1, i.shape[1], 0, i.shape[3]), np.float32) for i in kv_inputs(session)}
     for w in windows:
         feeds = {"input_ids": np.array([w]), "attention_mask": np.ones((1, len(w)), np.int64), **past}
-        x = session.run(["logits"], {**feeds, "num_logits_to_keep": np.array(len(w))})[0][0, :-1]
+        x = session.run(["logits"], {**feeds, "num_logits_to_keep": np.array([len(w)])})[0][0, :-1]
         x -= x.max(-1, keepdims=True)
         yield x - np.log(np.exp(x).sum(-1, keepdims=True))
 
@@ -97,19 +97,18 @@ def main():
     def nll(rows):
         return -sum(x[np.arange(len(t)), t].sum() for x, t in zip(rows, targets)) / count
 
-    print(f"{count} tokens, reference nll {nll(reference):.4f}")
-    loops, rows = [], []
+    print(f"{count} tokens, reference nll {nll(reference):.4f}", flush=True)
+    loops = []
     for folder in folders[1:]:
         session = open_session(folder)
         got = list(log_probabilities(session, windows))
         kl = sum((np.exp(r) * (r - g)).sum() for r, g in zip(reference, got)) / count
         top = sum((r.argmax(-1) == g.argmax(-1)).sum() for r, g in zip(reference, got)) / count
-        rows.append((folder, nll(got), kl, top))
-        loops.append(Loop(session))
-    decode, prefill = speeds(loops, ids)
-    for (folder, loss, kl, top), d, p in zip(rows, decode, prefill):
         size = os.path.getsize(folder + "/model.onnx.data") / 1e6
-        print(f"{folder}: nll {loss:.4f} kl {kl:.4f} top1 {top:.3f} decode {d:.0f} prefill {p:.0f} {size:.0f} MB")
+        print(f"{folder}: nll {nll(got):.4f} kl {kl:.4f} top1 {top:.3f} {size:.0f} MB", flush=True)
+        loops.append(Loop(session))
+    for folder, d, p in zip(folders[1:], *speeds(loops, ids)):
+        print(f"{folder}: decode {d:.0f} prefill {p:.0f}")
 
 
 main()

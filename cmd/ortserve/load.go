@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime"
 	"slices"
 
@@ -39,7 +40,7 @@ const idleChunk = 512
 const programBytes = 256 << 20
 
 // open is a pool.Opener.
-func (l *loader) open(_ context.Context, m *models.Model) (*pool.Loaded, error) {
+func (l *loader) open(ctx context.Context, m *models.Model) (*pool.Loaded, error) {
 	tokenizer, err := tokenize.Load(m.Dir)
 	if err != nil {
 		return nil, err
@@ -56,7 +57,7 @@ func (l *loader) open(_ context.Context, m *models.Model) (*pool.Loaded, error) 
 	}
 	chunk := max(l.config.Chunk, idleChunk)
 	n := need{fixed: 2*m.Size + programBytes, token: contract.TokenBytes(), row: int64(contract.Vocab) * 4}
-	if !contract.OneRow {
+	if !contract.OneRow && !contract.Keep {
 		n.rows = int64(chunk)
 	}
 	slots, maxLen, why, err := fit(n, l.memory, l.config.Slots, l.config.MaxLen, longest(m.ContextLength, contract.MaxLen()))
@@ -67,12 +68,27 @@ func (l *loader) open(_ context.Context, m *models.Model) (*pool.Loaded, error) 
 		l.log.Warn("fewer slots or a shorter window than usual", "model", m.Name, "slots", slots, "max_len", maxLen, "reason", why)
 	}
 	session, err := onnx.Open(m.Graph, contract, onnx.Options{
-		Threads: l.threads, Spin: l.spin, Slots: slots, MaxLen: maxLen, Chunk: chunk,
+		Threads: l.threads, Spin: l.spin, Slots: slots, MaxLen: maxLen, Chunk: chunk, Deterministic: l.config.Deterministic,
 	})
 	if err != nil {
 		return nil, err
 	}
-	e := engine.New(session, engine.Options{Chunk: l.config.Chunk, Queue: l.config.Queue, Logger: l.log.With("model", m.Name)})
+	shared, err := sharedPrefixes(l.config.SharedPrefix, tokenizer)
+	if err != nil {
+		return nil, errors.Join(err, session.Close())
+	}
+	e := engine.New(session, engine.Options{
+		Chunk:       l.config.Chunk,
+		Queue:       l.config.Queue,
+		QueueTokens: l.config.QueueTokens,
+		Speculate:   l.config.Speculate && !l.config.Deterministic,
+		Strict:      l.config.Deterministic,
+		Shared:      shared,
+		Logger:      l.log.With("model", m.Name),
+	})
+	if err := warm(ctx, e, shared, tokenizer); err != nil {
+		return nil, errors.Join(err, e.Close(ctx), session.Close())
+	}
 	l.log.Info("model loaded", "model", m.Name, "slots", slots, "max_len", maxLen, "threads", l.threads,
 		"memory", config.Bytes(n.total(slots, maxLen)))
 	return &pool.Loaded{
@@ -86,6 +102,38 @@ func (l *loader) open(_ context.Context, m *models.Model) (*pool.Loaded, error) 
 			return errors.Join(e.Close(ctx), session.Close())
 		},
 	}, nil
+}
+
+// sharedPrefixes reads and encodes the texts of --shared-prefix. Control tokens in them count: they are rendered text.
+func sharedPrefixes(files []string, t *tokenize.Tokenizer) ([][]int32, error) {
+	var all [][]int32
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return nil, fmt.Errorf("--shared-prefix: %w", err)
+		}
+		all = append(all, t.Encode(string(text), tokenize.Options{}))
+	}
+	return all, nil
+}
+
+// warm computes the shared texts, so that the first request that begins with one finds it.
+func warm(ctx context.Context, e *engine.Engine, shared [][]int32, t *tokenize.Tokenizer) error {
+	for _, prompt := range shared {
+		s, err := e.Submit(ctx, engine.Request{Prompt: prompt, MaxTokens: 1, Detokenizer: t.NewStream(true)})
+		if err != nil {
+			return fmt.Errorf("--shared-prefix: %w", err)
+		}
+		for ev := (engine.Event{}); ev.Finish == ""; {
+			if ev, err = s.Next(ctx); err == nil {
+				err = ev.Err
+			}
+			if err != nil {
+				return fmt.Errorf("--shared-prefix: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // longest returns the smaller of two bounds, where 0 is none.
@@ -117,7 +165,7 @@ func stopTokens(m *models.Model, t *tokenize.Tokenizer) []int32 {
 // fingerprint names all that the bits of an answer depend on but the request.
 func (l *loader) fingerprint(m *models.Model) string {
 	h := sha256.New()
-	fmt.Fprintln(h, m.Digest, buildinfo.Version, onnx.Version(), "cpu", instructions(), l.threads)
+	fmt.Fprintln(h, m.Digest, buildinfo.Version, onnx.Version(), "cpu", instructions(), l.threads, l.config.Deterministic)
 	return "fp_" + hex.EncodeToString(h.Sum(nil))[:12]
 }
 

@@ -30,6 +30,12 @@ type Serve struct {
 	Chunk  int // prompt tokens a run
 	Queue  int // requests that may wait
 
+	QueueTokens   int      // prompt tokens that may wait; 0: any number
+	Speculate     bool     // sequences that run alone verify drafts
+	Deterministic bool     // the same bits whatever runs beside a request
+	SharedPrefix  []string // files of texts whose KV rows all requests may use
+	ScopeHeader   string   // header with the user's id, which bounds prefix reuse; empty: none
+
 	RequestTimeout time.Duration // 0: none
 	StallTimeout   time.Duration
 	DrainDelay     time.Duration
@@ -60,7 +66,7 @@ func ParseServe(args []string, env func(string) string, out io.Writer) (*Serve, 
 	c := &Serve{
 		Addr: "127.0.0.1:9112", Provider: "auto", Chunk: 128, Queue: 128,
 		RequestTimeout: 10 * time.Minute, StallTimeout: 30 * time.Second, DrainDelay: 5 * time.Second, Drain: 20 * time.Second,
-		LogFormat: "text",
+		LogFormat: "text", QueueTokens: 1 << 17, Speculate: true,
 	}
 	f := c.flags()
 	if err := f.parse(args, env); err != nil {
@@ -121,6 +127,33 @@ prompt is refused; an answer that reaches it ends there.`)
 answers pause longer meanwhile.`)
 	f.whole(&c.Queue, "queue", 0, maxQueue, `requests that may wait for a slot (128). Above it a request is answered
 503 with Retry-After at once.`)
+
+	f.whole(&c.QueueTokens, "queue-tokens", 0, maxMax, `prompt tokens that may wait for a slot, of all requests together
+(131072); 0 is any number. Above it a request is answered 503.`)
+	f.add(&option{
+		name: "speculate", arg: "WHEN", help: `auto or off (auto): whether a sequence that runs alone verifies drafts of
+its next tokens, looked up in its own text. Faster where a text repeats
+itself; never with --deterministic.`,
+		set: func(v string) error {
+			if v != "auto" && v != "off" {
+				return errors.New("must be one of auto, off")
+			}
+			c.Speculate = v == "auto"
+			return nil
+		},
+	})
+	f.toggle(&c.Deterministic, "deterministic", `give a request the same ids and log-probabilities to the last bit,
+alone or in a crowd, whatever was cached before. Without it answers may
+differ where two tokens are about as likely.`)
+	f.add(&option{
+		name: "shared-prefix", arg: "FILE", list: true,
+		help: `a text that many prompts begin with, such as a system prompt as the
+model's template renders it. It is computed at the start, and requests
+of all users may take it from the cache. May be repeated.`,
+		set: func(v string) error { c.SharedPrefix = append(c.SharedPrefix, v); return nil },
+	})
+	f.text(&c.ScopeHeader, "cache-scope-header", "NAME", `a request header that holds the user's id. Requests of unlike ids do not
+take each other's prompts from the cache.`)
 
 	f.group = "Time"
 	f.duration(&c.RequestTimeout, "request-timeout", 0, maxDays, `the longest that a request may take, waiting included (10m); 0 is no

@@ -30,11 +30,11 @@ for folder in sys.argv[2:]:
         return out["logits"][0], {n: out[n.replace("past_key_values", "present")] for n in past}
 
     length = tokens.shape[1]
-    everything = np.array(length, np.int64)
+    everything = np.array([length], np.int64)
     run(past, 0, length, num_logits_to_keep=everything)[0].tofile(folder + "/whole.f32")
     run(past, 0, length)[0].tofile(folder + "/last.f32")
     half = length // 2
-    rows, past = run(past, 0, half, num_logits_to_keep=np.array(half, np.int64))
+    rows, past = run(past, 0, half, num_logits_to_keep=np.array([half], np.int64))
     steps = [rows]
     for i in range(half, length):
         rows, past = run(past, i, i + 1)

@@ -139,7 +139,7 @@ func TestContract(t *testing.T) {
 		graph.Value("input_ids", graph.Int64, "batch_size", "sequence_length"),
 		graph.Value("attention_mask", graph.Int64, "batch_size", "total_sequence_length"),
 		past("key"), past("value"),
-		graph.Value("num_logits_to_keep", graph.Int64),
+		graph.Value("num_logits_to_keep", graph.Int64, 1),
 	}
 	if diff := cmp.Diff(want, m.Graph.Inputs); diff != "" {
 		t.Errorf("inputs (-want +got):\n%s", diff)
