@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 
 	"ortserve/internal/testenv"
@@ -31,8 +32,7 @@ var published = []string{"llama3", "qwen2", "gpt2", "o200k", "deepseek", "tekken
 func TestHuggingFace(t *testing.T) {
 	python := testenv.Python(t, "tokenizer-corpus")
 	seed := fromEnv(t, "ORTSERVE_TOKENIZER_SEED", 1)
-	trained := t.TempDir()
-	for _, dir := range families(t, python, trained) {
+	for _, dir := range families(t, python) {
 		size := familyBytes
 		if filepath.Dir(dir) == trained && !slices.Contains(published, filepath.Base(dir)) {
 			size = otherBytes
@@ -45,21 +45,45 @@ func TestHuggingFace(t *testing.T) {
 	}
 }
 
-// families returns the folders with a tokenizer.json. Those that are trained here go into folder.
-func families(t *testing.T, python, folder string) []string {
-	if given := os.Getenv("ORTSERVE_TOKENIZERS"); given != "" {
-		dirs := glob(t, given)
-		if len(dirs) == 0 {
-			t.Fatalf("ORTSERVE_TOKENIZERS=%s: no folder in it has a tokenizer.json", given)
+// families returns the folders with a tokenizer.json: published ones where ORTSERVE_TOKENIZERS names a folder of them,
+// else those that are trained here, and the default model's.
+func families(t *testing.T, python string) []string {
+	given := os.Getenv("ORTSERVE_TOKENIZERS")
+	if given == "" {
+		given = trained
+		train.Do(func() {
+			cmd := exec.CommandContext(t.Context(), python, "families.py", trained)
+			cmd.Dir, cmd.Stderr = "testdata", t.Output()
+			trainErr = cmd.Run()
+		})
+		if trainErr != nil {
+			t.Fatal(trainErr)
 		}
-		return append(dirs, testenv.DefaultModel(t))
 	}
-	cmd := exec.CommandContext(t.Context(), python, "families.py", folder)
-	cmd.Dir, cmd.Stderr = "testdata", t.Output()
-	if err := cmd.Run(); err != nil {
-		t.Fatal(err)
+	dirs := glob(t, given)
+	if len(dirs) == 0 {
+		t.Fatalf("no folder in %s has a tokenizer.json", given)
 	}
-	return append(glob(t, folder), testenv.DefaultModel(t))
+	return append(dirs, testenv.DefaultModel(t))
+}
+
+// The families that are trained here, once for all tests.
+var (
+	trained  string
+	train    sync.Once
+	trainErr error
+)
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "tokenizers")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	trained = dir
+	code := m.Run()
+	_ = os.RemoveAll(dir) // a temporary folder
+	os.Exit(code)
 }
 
 func glob(t *testing.T, folder string) []string {

@@ -35,6 +35,12 @@ DEEPSEEK = [
     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
 ]
 
+LLAMA3_CHAT = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+)
+
 
 def trained(size, pre_tokenizer, normalizer=None, alphabet=(), special=()):
     t = Tokenizer(models.BPE())
@@ -175,6 +181,8 @@ def main(folder):
           {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": True}, byte_fallback=False)
     write("unknown-each", piece_vocabulary, None, sp, prepend, None, None, byte_fallback=False, fuse_unk=False, ignore_merges=True)
     write("dropped", piece_vocabulary, None, [], prepend, None, {"type": "BPEDecoder", "suffix": "e"}, byte_fallback=False, unk_token=None)
+    with open(f"{folder}/llama3/chat_template.jinja", "w") as f:
+        f.write(LLAMA3_CHAT)
 
 
 if __name__ == "__main__":
