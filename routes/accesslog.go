@@ -30,9 +30,9 @@ type exchangeKey struct{}
 
 // newExchange gives the request its id: the client's, if it sent one that can stand in a header and a log, else a new one.
 func (s *server) newExchange(c *fiber.Ctx) (*exchange, error) {
-	x := &exchange{logger: s.Logger, now: s.now, begin: s.now(), method: c.Method(), path: strings.Clone(c.Path())}
+	x := &exchange{logger: s.Logger, now: s.now, begin: s.now(), method: c.Method(), path: c.Path()}
 	c.Locals(exchangeKey{}, x)
-	x.id = strings.Clone(c.Get(fiber.HeaderXRequestID))
+	x.id = c.Get(fiber.HeaderXRequestID)
 	var err error
 	if !plainID(x.id) {
 		if x.id, err = s.newID(); err != nil {
@@ -51,9 +51,8 @@ func exchangeOf(c *fiber.Ctx) *exchange {
 
 // plainID says whether a client's request id is used as it is.
 func plainID(id string) bool {
-	return id != "" && len(id) <= 128 && !strings.ContainsFunc(id, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' || r == '.')
-	})
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+	return id != "" && len(id) <= 128 && !strings.ContainsFunc(id, func(r rune) bool { return !strings.ContainsRune(plain, r) })
 }
 
 // log writes the exchange's line. Probes are told at debug level: there are many, and they say nothing.

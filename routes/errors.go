@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -209,7 +210,7 @@ func sendError(c *fiber.Ctx, err *apiError) error {
 	c.Response().ResetBody()
 	c.Status(err.status())
 	if err.retryAfter > 0 {
-		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(err.retryAfter/time.Second)))
+		c.Set(fiber.HeaderRetryAfter, strconv.FormatInt(int64(math.Ceil(err.retryAfter.Seconds())), 10))
 	}
 	if isOllama(c.Path()) {
 		return sendJSON(c, ollamaJSON, err.ollamaBody())

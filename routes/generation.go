@@ -75,8 +75,8 @@ type limits struct {
 	name      string
 }
 
-// submit hands the prompt to the engine.
-func (g *generation) submit(prompt []int32, s *sampling, defaults sample.Params, l limits) error {
+// submit hands the prompt to the engine. What was computed for other requests is used where they had the same scope.
+func (g *generation) submit(prompt []int32, s *sampling, defaults sample.Params, l limits, scope string) error {
 	if w := l.window; w > 0 && w < g.Engine.Info().MaxLen {
 		room := w - len(prompt)
 		if room <= 0 {
@@ -93,6 +93,7 @@ func (g *generation) submit(prompt []int32, s *sampling, defaults sample.Params,
 		StopTokens:  g.StopTokens,
 		Stop:        s.stop,
 		Detokenizer: g.Tokenizer.NewStream(true),
+		Scope:       scope,
 	})
 	if err != nil {
 		return causeOf(g.ctx, err)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // raw sends bytes as they are and returns the answer.
@@ -79,6 +80,19 @@ func TestMalformedHTTP(t *testing.T) {
 	f("GET / HTTP/1.1\r\nHost: localhost\r\nX: "+strings.Repeat("x", 8<<10)+"\r\n\r\n", 200, "Ollama is running")
 	f("POST /api/chat HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400, `"type":"invalid_request_error"`)
 	f("nonsense\r\n\r\n", 400, `"type":"invalid_request_error"`)
+}
+
+// A request that does not arrive in time is a 408, and its connection ends.
+func TestSlowRequest(t *testing.T) {
+	w := newWorld(t, "Hi", func(_ *world, o *Options) { o.ReadTimeout = 100 * time.Millisecond })
+	f := func(request, want string) {
+		t.Helper()
+		if r := w.raw(request); r.status != 408 || !strings.Contains(r.body, want) {
+			t.Errorf("%q: %d %s", request, r.status, r.body)
+		}
+	}
+	f("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{", `"code":"request_not_received"`)
+	f("POST /v1/chat/compl", `"code":"request_not_received"`)
 }
 
 // A body is JSON whatever is said of it, except where it would have to be unpacked.

@@ -47,7 +47,7 @@ func (s *server) chat(c *fiber.Ctx) error {
 		return err
 	}
 	g.reportWindow(c, &req.options)
-	if err := g.submit(prompt, &req.options.sampling, ollamaDefaults, req.options.limits()); err != nil {
+	if err := g.submit(prompt, &req.options.sampling, ollamaDefaults, req.options.limits(), ""); err != nil {
 		return ollamaParam(err)
 	}
 	if req.stream {

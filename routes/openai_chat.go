@@ -101,7 +101,7 @@ func (s *server) chatCompletions(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if err := g.submit(prompt, &req.sampling, openaiDefaults, limits{maxTokens: req.limit()}); err != nil {
+	if err := g.submit(prompt, &req.sampling, openaiDefaults, limits{maxTokens: req.limit()}, req.cacheSalt); err != nil {
 		return err
 	}
 	id, err := s.newID()

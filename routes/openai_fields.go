@@ -15,6 +15,7 @@ type chatRequest struct {
 	stream       bool
 	includeUsage bool
 	sampling     sampling
+	cacheSalt    string
 
 	maxTokens, maxCompletionTokens *int64
 }
@@ -42,6 +43,7 @@ var chatFields = newTable(
 			boolField("include_usage", func(r *chatRequest) *bool { return &r.includeUsage }),
 			refusedField[chatRequest]("continuous_usage_stats", "usage comes with the last chunk"),
 		}, inertFields[chatRequest]("include_obfuscation"))),
+		textField("cache_salt", func(r *chatRequest) *string { return &r.cacheSalt }),
 		tokenLimitField("max_tokens", func(r *chatRequest) **int64 { return &r.maxTokens }),
 		tokenLimitField("max_completion_tokens", func(r *chatRequest) **int64 { return &r.maxCompletionTokens }),
 		{name: "repetition_penalty", read: func(d *decoder, at string, v value, r *chatRequest) error {

@@ -42,6 +42,13 @@ func TestChatCompletionBytes(t *testing.T) {
 	if !strings.Contains(r.body, `"cached_tokens":1`) {
 		t.Errorf("the second time: %s", r.body)
 	}
+	// But not of what was asked with another salt.
+	for _, want := range []string{`"cached_tokens":0`, `"cached_tokens":1`} {
+		r = w.post("/v1/chat/completions", `{"messages":[{"role":"user","content":"hi"}],"cache_salt":"pepper"}`)
+		if !strings.Contains(r.body, want) {
+			t.Errorf("with a salt: %s, want %s", r.body, want)
+		}
+	}
 }
 
 func TestChatCompletionPrompt(t *testing.T) {

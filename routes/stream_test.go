@@ -21,21 +21,56 @@ import (
 // durations are the parts of an answer that differ from run to run.
 var durations = regexp.MustCompile(`"((?:prompt_)?eval_duration)":\d+`)
 
-// streamOf returns what a route streams for a request: the body byte for byte, with one event of the engine a token.
-func streamOf(t *testing.T, answer, path, body string) reply {
+// step lets a model make some runs and then waits until a text has come, so that what is streamed does not depend on who is faster.
+type step struct {
+	runs  int
+	until string
+}
+
+// play reads a stream to its end, in steps, after which the model runs freely.
+func play(t *testing.T, in io.Reader, release chan<- struct{}, steps ...step) string {
 	t.Helper()
-	w := newWorld(t, answer, func(w *world, _ *Options) {
-		w.model.before = func(*engine.Batch) error { time.Sleep(20 * time.Millisecond); return nil } // so that no two events are read as one
-	})
-	r := w.post(path, body)
-	r.body = durations.ReplaceAllString(r.body, `"$1":1`)
-	return r
+	var got strings.Builder
+	buf := make([]byte, 4096)
+	for _, s := range steps {
+		for range s.runs {
+			release <- struct{}{}
+		}
+		for !strings.Contains(got.String(), s.until) {
+			n, err := in.Read(buf)
+			got.Write(buf[:n])
+			if err != nil {
+				t.Fatalf("%v before %q; so far %q", err, s.until, got.String())
+			}
+		}
+	}
+	close(release)
+	rest, err := io.ReadAll(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return durations.ReplaceAllString(got.String()+string(rest), `"$1":1`)
+}
+
+// streamOf returns what a route streams for a request, body byte for byte.
+func (w *world) streamOf(release chan<- struct{}, path, body string, steps ...step) reply {
+	w.t.Helper()
+	conn := w.dial()
+	send(w.t, conn, path, body)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	return reply{res.StatusCode, res.Header, play(w.t, res.Body, release, steps...)}
 }
 
 func TestStreamBytes(t *testing.T) {
 	f := func(path, body, contentType, want string) {
 		t.Helper()
-		r := streamOf(t, "Hé", path, body)
+		var release chan<- struct{}
+		w := newWorld(t, "Hé", func(w *world, _ *Options) { release = gate(t, w) })
+		r := w.streamOf(release, path, body, step{1, `"H"`}, step{2, `"é"`})
 		if diff := cmp.Diff(want, r.body); r.status != http.StatusOK || diff != "" {
 			t.Errorf("%s %s: %d (-want +got):\n%s", path, body, r.status, diff)
 		}
@@ -82,16 +117,21 @@ data: [DONE]
 func TestErrorInsideAStream(t *testing.T) {
 	f := func(path, body, want string) {
 		t.Helper()
+		var release chan<- struct{}
 		w := newWorld(t, "Hi", func(w *world, _ *Options) {
+			release = gate(t, w)
+			wait := w.model.before
 			w.model.before = func(b *engine.Batch) error {
-				time.Sleep(20 * time.Millisecond)
+				if err := wait(b); err != nil {
+					return err
+				}
 				if w.model.prompts[b.Rows[0].Slot] > 0 && len(b.Rows[0].Tokens) == 1 {
 					return errors.New("secret of the inside")
 				}
 				return nil
 			}
 		})
-		r := w.post(path, body)
+		r := w.streamOf(release, path, body, step{1, `"H"`})
 		if _, after, _ := strings.Cut(r.body, "\n\n"); strings.HasPrefix(path, "/v1") {
 			_, r.body, _ = strings.Cut(after, "\n\n") // role and first token
 		} else {
@@ -115,31 +155,39 @@ data: [DONE]
 	f("/api/generate", `{"model":"tiny:1b","prompt":"hi"}`, `{"error":"`+text+`"}`+"\n")
 }
 
+// date is the header that differs from run to run.
+var date = regexp.MustCompile(`Date: [^\r]*\r\n`)
+
+// until reads up to a text.
+type until struct {
+	in   *bufio.Reader
+	end  string
+	seen string
+}
+
+func (u *until) Read(p []byte) (int, error) {
+	if strings.HasSuffix(u.seen, u.end) {
+		return 0, io.EOF
+	}
+	b, err := u.in.ReadByte()
+	u.seen, p[0] = u.seen+string(b), b
+	return 1, err
+}
+
 func TestStreamOnTheWire(t *testing.T) {
-	w := newWorld(t, "Hi", func(w *world, _ *Options) {
-		w.model.before = func(*engine.Batch) error { time.Sleep(20 * time.Millisecond); return nil }
-	})
+	var release chan<- struct{}
+	w := newWorld(t, "Hi", func(w *world, _ *Options) { release = gate(t, w) })
 	conn := w.dial()
 	send(t, conn, "/api/generate", `{"model":"tiny:1b","prompt":"hi","raw":true}`)
 	in := bufio.NewReader(conn)
-	var got strings.Builder
-	for !strings.HasSuffix(got.String(), "\r\n0\r\n\r\n") {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			t.Fatalf("%v after %q", err, got.String())
-		}
-		if strings.HasPrefix(line, "Date: ") {
-			continue
-		}
-		got.WriteString(durations.ReplaceAllString(line, `"$1":1`))
-	}
+	got := date.ReplaceAllString(play(t, &until{in: in, end: "\r\n0\r\n\r\n"}, release, step{1, `"H"`}, step{1, `"i"`}), "")
 	const line = `{"model":"tiny:1b","created_at":"2026-08-21T10:00:00.123456789Z",`
 	want := "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nX-Request-Id: " + fixedID +
 		"\r\nCache-Control: no-cache\r\nX-Accel-Buffering: no\r\nTransfer-Encoding: chunked\r\n\r\n" +
 		"5e\r\n" + line + `"response":"H","done":false}` + "\n\r\n" +
 		"5e\r\n" + line + `"response":"i","done":false}` + "\n\r\n"
-	if rest, ok := strings.CutPrefix(got.String(), want); !ok {
-		t.Errorf("(-want +got):\n%s", cmp.Diff(want, got.String()))
+	if rest, ok := strings.CutPrefix(got, want); !ok {
+		t.Errorf("(-want +got):\n%s", cmp.Diff(want, got))
 	} else if strings.Count(rest, "\r\n") != 4 || !strings.Contains(rest, `"done":true`) {
 		t.Errorf("after the pieces came %q", rest)
 	}
@@ -165,7 +213,7 @@ func TestStreamForHTTP10(t *testing.T) {
 	}
 	b, err := io.ReadAll(conn)
 	head, lines, _ := strings.Cut(string(b), "\r\n\r\n")
-	if err != nil || strings.Contains(head, "chunked") || !strings.HasPrefix(lines, "{") || !strings.Contains(lines, `"done":true`) {
+	if err != nil || !strings.Contains(head, "Connection: close") || strings.Contains(head, "chunked") || !strings.HasPrefix(lines, "{") || !strings.Contains(lines, `"done":true`) {
 		t.Errorf("%v %q", err, b)
 	}
 }
@@ -239,10 +287,12 @@ func TestStall(t *testing.T) {
 
 // A panic while a stream is written ends that stream with an error, not the server.
 func TestPanicInAStream(t *testing.T) {
-	w := newWorld(t, "Hi")
-	var calls atomic.Int32
+	var armed atomic.Bool
+	w := newWorld(t, "Hi", func(w *world, _ *Options) {
+		w.model.before = func(*engine.Batch) error { armed.Store(!strings.Contains(w.logs.String(), "panic")); return nil }
+	})
 	w.now = func() time.Time {
-		if calls.Add(1) == 5 { // begin twice, the load's end, the first line's time come before
+		if armed.CompareAndSwap(true, false) {
 			panic("the clock broke")
 		}
 		return fixedTime

@@ -326,7 +326,7 @@ func (w *world) logLine(path string) map[string]any {
 	return line
 }
 
-// gate makes each run of a model wait for a value of the channel it returns, until the test ends.
+// gate makes each run of a model wait for a value of the channel it returns, until that is closed or the test ends.
 func gate(t *testing.T, w *world) chan<- struct{} {
 	c := make(chan struct{})
 	w.model.before = func(*engine.Batch) error {
