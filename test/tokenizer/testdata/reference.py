@@ -14,6 +14,14 @@ from tokenizers import Tokenizer
 from corpus import Corpus
 
 
+def write(out, texts, lists):
+    for x in texts:
+        x = x.encode()
+        out.write(struct.pack("<I", len(x)) + x)
+    for x in lists:
+        out.write(struct.pack(f"<{len(x) + 1}I", len(x), *x))
+
+
 def main(path, size, seed):
     t = Tokenizer.from_file(path)
     added = [x.content for _, x in sorted(t.get_added_tokens_decoder().items())]
@@ -23,11 +31,7 @@ def main(path, size, seed):
         full = t.encode(text).ids if i % 16 == 0 else ids
         decoded = t.decode(ids, skip_special_tokens=False)
         plain = t.decode(ids) if i % 4 == 0 else decoded
-        for x in (text, decoded, plain):
-            x = x.encode()
-            out.write(struct.pack("<I", len(x)) + x)
-        for x in (ids, full):
-            out.write(struct.pack(f"<{len(x) + 1}I", len(x), *x))
+        write(out, (text, decoded, plain), (ids, full))
 
 
 if __name__ == "__main__":
