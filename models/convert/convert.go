@@ -20,6 +20,9 @@ type Options struct {
 	Symmetric bool   // no zero points
 	Name      string // of the model, for messages; may be empty
 
+	// Temperature, if not nil, is for requests that ask for none, in place of what the file advises; 0 is greedy.
+	Temperature *float64
+
 	// Progress, if not nil, is told how many of the file's bytes of weights are done, from one goroutine at a time.
 	Progress func(done, total int64)
 }
@@ -79,6 +82,9 @@ func convert(ctx context.Context, file *gguf.File, dst string, o Options) (*Repo
 	}
 	d := tokens.description()
 	d.Tied, d.Sampling = source.tied, readSampling(file.Metadata)
+	if o.Temperature != nil {
+		d.Sampling.Temperature = o.Temperature
+	}
 	if err := file.Metadata.Err(); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,7 +75,7 @@ func (f *fetcher) imported(ctx context.Context, importer string) (string, error)
 		return "", err
 	}
 	f.say("importing %s as %s", home.DefaultModelFile, home.DefaultModel)
-	cmd := exec.CommandContext(ctx, importer, "import", gguf, "--name", home.DefaultModel)
+	cmd := exec.CommandContext(ctx, importer, append([]string{"import", gguf, "--name", home.DefaultModel}, home.DefaultModelFlags...)...)
 	cmd.Stdout, cmd.Stderr = f.log, f.log
 	cmd.Env = append(os.Environ(), home.Env+"="+f.dir)
 	if err := cmd.Run(); err != nil {
@@ -93,26 +94,22 @@ func (f *fetcher) imported(ctx context.Context, importer string) (string, error)
 // another.
 func importerStamp(root string) (string, error) {
 	h := sha256.New()
+	fmt.Fprintln(h, home.DefaultModelFlags)
 	for _, dir := range []string{"models/convert", "onnx/graph"} {
-		files, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
-		if err != nil {
-			return "", err
-		}
-		if len(files) == 0 {
-			return "", fmt.Errorf("no %s here: run this in the root of the checkout", dir)
-		}
-		for _, name := range files {
-			if strings.HasSuffix(name, "_test.go") {
-				continue
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
 			}
-			src, err := os.ReadFile(name)
+			src, err := os.ReadFile(path)
 			if err != nil {
-				return "", err
+				return err
 			}
-			fmt.Fprintf(h, "%s %d\n", filepath.Base(name), len(src))
-			if _, err := h.Write(src); err != nil {
-				return "", err
-			}
+			fmt.Fprintf(h, "%s %d\n", d.Name(), len(src))
+			_, err = h.Write(src)
+			return err
+		})
+		if err != nil {
+			return "", fmt.Errorf("%w: run this in the root of the checkout", err)
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil

@@ -15,7 +15,7 @@ func setUpImport(t *testing.T) (f *fetcher, importer string, calls func() string
 	t.Helper()
 	f, _, bin := setUp(t, "")
 	f.root = t.TempDir()
-	for _, dir := range []string{"models/convert", "onnx/graph"} {
+	for _, dir := range []string{"models/convert", "onnx/graph", "onnx/graph/llama"} {
 		if err := os.MkdirAll(filepath.Join(f.root, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func mustImport(t *testing.T, f *fetcher, importer string) {
 func TestImport(t *testing.T) {
 	f, importer, calls := setUpImport(t)
 	mustImport(t, f, importer)
-	once := "import " + home.DefaultGGUF(f.dir) + " --name smollm2:135m\n"
+	once := "import " + home.DefaultGGUF(f.dir) + " --name smollm2:135m --temperature 0\n"
 	if got := calls(); got != once {
 		t.Errorf("importer was called with %q, want %q", got, once)
 	}
@@ -72,7 +72,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("nothing changed, but the importer was called: %q", got)
 	}
 
-	writeSource(t, f, "onnx/graph/x.go", "package x // another")
+	writeSource(t, f, "onnx/graph/llama/x.go", "package x // another")
 	mustImport(t, f, importer)
 	if got := calls(); got != once+once {
 		t.Errorf("after a change of the importer its calls are %q, want two", got)

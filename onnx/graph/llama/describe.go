@@ -15,7 +15,7 @@ type Description struct {
 	Sampling Sampling
 }
 
-// Sampling is what the model's makers advise; nil where they say nothing.
+// Sampling is what the model's makers or the one who imports it advise; nil where they say nothing.
 type Sampling struct {
 	Temperature       *float64 `json:"temperature,omitempty"`
 	TopK              *int     `json:"top_k,omitempty"`
@@ -120,6 +120,10 @@ func (c Config) genai(d Description) any {
 	if pad < 0 && len(d.EOS) > 0 {
 		pad = d.EOS[0]
 	}
+	sampling := d.Sampling
+	if !sampling.any() {
+		sampling = Sampling{} // no temperature of 0 here: greedy search is that there is none
+	}
 	return map[string]any{
 		"model": model{
 			BOS: bos, Context: c.Positions, EOS: ends(d.EOS), Pad: max(pad, 0), Type: "llama", Vocab: c.Vocab,
@@ -130,12 +134,15 @@ func (c Config) genai(d Description) any {
 				Outputs: outputs{"logits", "present.%d.key", "present.%d.value"},
 			},
 		},
-		"search": search{MaxLength: c.Positions, ShareBuffer: true, DoSample: d.Sampling.any(), Sampling: d.Sampling},
+		"search": search{MaxLength: c.Positions, ShareBuffer: true, DoSample: sampling.any(), Sampling: sampling},
 	}
 }
 
-// any says whether the makers advise to sample at all.
+// any says whether the advice is to sample at all; a temperature of 0 is not to.
 func (s Sampling) any() bool {
+	if s.Temperature != nil && *s.Temperature == 0 {
+		return false
+	}
 	return s.Temperature != nil || s.TopK != nil || s.TopP != nil || s.MinP != nil
 }
 
