@@ -9,23 +9,26 @@ import (
 )
 
 // toText is str(v), what {{ v }} prints.
-func toText(v value) (text, error) {
+func (e *evaluator) text(v value) (text, error) {
 	if t, ok := v.(text); ok {
 		return t, nil
 	}
-	return display(v, false)
+	return e.display(v, false)
 }
 
 // display is str(v), or repr(v).
-func display(v value, repr bool) (text, error) {
+func (e *evaluator) display(v value, repr bool) (text, error) {
 	var b builder
 	if err := writeDisplay(&b, v, repr, 0); err != nil {
 		return text{}, err
 	}
-	return b.text(), nil
+	return b.text(), e.made(b.len())
 }
 
 func writeDisplay(b *builder, v value, repr bool, depth int) error {
+	if b.len() > maxText {
+		return &Error{Text: tooLong}
+	}
 	if depth > maxNesting {
 		return typeErrorf("maximum recursion depth exceeded while getting the repr of an object")
 	}
@@ -75,7 +78,7 @@ func writeDisplay(b *builder, v value, repr bool, depth int) error {
 func (n *namespace) dict() *dict {
 	d := newDict()
 	for _, name := range n.names {
-		_ = d.set(own(name), n.values[name]) // a string can be a key
+		d.setText(own(name), n.values[name])
 	}
 	return d
 }

@@ -14,8 +14,10 @@ const (
 	maxText   = 4 << 20 // bytes of the prompt, and of any text made on the way
 	maxCalls  = 64      // macros inside macros
 	maxTime   = 2 * time.Second
-	bytesStep = 256 // bytes of text that count as one step
+	bytesStep = 128 // bytes of text that count as one step
 )
+
+var tooLong = fmt.Sprintf("makes a text of more than %d bytes", maxText)
 
 // evaluator is the state of one render.
 type evaluator struct {
@@ -28,24 +30,48 @@ type evaluator struct {
 	deadline time.Time
 }
 
-// scope holds variables. What is not in it is looked up in its parent.
+func newEvaluator(context *scope, now func() time.Time) *evaluator {
+	if now == nil {
+		now = time.Now
+	}
+	return &evaluator{scope: newScope(context), out: &builder{}, now: now, deadline: time.Now().Add(maxTime)}
+}
+
+// scope holds variables, few, so that a list of them is faster than a map. What is not in it is looked up in its parent.
 type scope struct {
-	vars   map[string]value
+	vars   []variable
 	parent *scope
+	first  [4]variable // the memory of the first variables
+}
+
+func newScope(parent *scope) *scope {
+	s := &scope{parent: parent}
+	s.vars = s.first[:0]
+	return s
+}
+
+type variable struct {
+	name string
+	v    value
 }
 
 func (s *scope) set(name string, v value) {
-	if s.vars == nil {
-		s.vars = map[string]value{}
+	for i := range s.vars {
+		if s.vars[i].name == name {
+			s.vars[i].v = v
+			return
+		}
 	}
-	s.vars[name] = v
+	s.vars = append(s.vars, variable{name, v})
 }
 
 // get returns absent{} for what has no value.
 func (s *scope) get(name string) value {
 	for ; s != nil; s = s.parent {
-		if v, ok := s.vars[name]; ok {
-			return v
+		for i := range s.vars {
+			if s.vars[i].name == name {
+				return s.vars[i].v
+			}
 		}
 	}
 	return absent{}
@@ -67,7 +93,7 @@ func (e *evaluator) spend(n int) error {
 // made counts text that was made, of n bytes.
 func (e *evaluator) made(n int) error {
 	if n > maxText {
-		return &Error{Text: fmt.Sprintf("makes a text of more than %d bytes", maxText)}
+		return &Error{Text: tooLong}
 	}
 	return e.spend(n / bytesStep)
 }
@@ -75,7 +101,7 @@ func (e *evaluator) made(n int) error {
 // inside runs body in a scope of its own.
 func (e *evaluator) inside(hidden []string, body func() (signal, error)) (signal, error) {
 	outer := e.scope
-	e.scope = &scope{parent: outer}
+	e.scope = newScope(outer)
 	e.hide(hidden)
 	s, err := body()
 	e.scope = outer
@@ -117,7 +143,7 @@ func (e *evaluator) at(line int) { e.line = line }
 func (e *evaluator) print(t text) error {
 	e.out.join(t)
 	if e.out.len() > maxText {
-		return &Error{Text: fmt.Sprintf("makes a text of more than %d bytes", maxText)}
+		return &Error{Text: tooLong}
 	}
 	return e.spend(len(t.s) / bytesStep)
 }
@@ -130,7 +156,7 @@ func (s *printStmt) exec(e *evaluator) (signal, error) {
 	if err != nil {
 		return signalNone, err
 	}
-	t, err := toText(v)
+	t, err := e.text(v)
 	if err != nil {
 		return signalNone, err
 	}
@@ -175,6 +201,9 @@ func (s *forStmt) exec(e *evaluator) (signal, error) {
 	l := &loop{items: items}
 	for i := range items {
 		l.at = i
+		if err := e.spend(1); err != nil {
+			return signalNone, err
+		}
 		sig, err := e.inside(s.hidden, func() (signal, error) {
 			e.scope.set("loop", l)
 			if err := e.assign(s.target, items[i]); err != nil {
@@ -269,7 +298,7 @@ func (s *filterStmt) exec(e *evaluator) (signal, error) {
 	if err != nil {
 		return signalNone, err
 	}
-	t, err := toText(v)
+	t, err := e.text(v)
 	if err != nil {
 		return signalNone, err
 	}
@@ -340,7 +369,7 @@ func (s *callStmt) exec(e *evaluator) (signal, error) {
 	if err != nil {
 		return signalNone, err
 	}
-	t, err := toText(v)
+	t, err := e.text(v)
 	if err != nil {
 		return signalNone, err
 	}
@@ -354,7 +383,7 @@ func (m *macroDef) function(defined *scope) *function {
 			return nil, &Error{Text: fmt.Sprintf("macros call each other more than %d deep", maxCalls)}
 		}
 		outer, line := e.scope, e.line
-		e.scope = &scope{parent: defined}
+		e.scope = newScope(defined)
 		defer func() { e.scope, e.line = outer, line; e.calls-- }()
 		e.hide(m.hidden)
 		if err := m.bind(e, a); err != nil {
@@ -380,7 +409,7 @@ func (m *macroDef) bind(e *evaluator, a arguments) error {
 		case !m.kwargs:
 			return typeErrorf("macro '%s' takes no keyword argument '%s'", m.name, name)
 		default:
-			if err := left.set(own(name), a.named[i]); err != nil {
+			if err := left.set(e, own(name), a.named[i]); err != nil {
 				return err
 			}
 		}

@@ -45,7 +45,7 @@ func (x *dictExpr) eval(e *evaluator) (value, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := d.set(k, v); err != nil {
+		if err := d.set(e, k, v); err != nil {
 			return nil, err
 		}
 	}
@@ -60,7 +60,7 @@ func (x *attrExpr) eval(e *evaluator) (value, error) {
 	if err := e.spend(1); err != nil {
 		return nil, err
 	}
-	return attribute(of, x.name)
+	return e.attribute(of, x.name)
 }
 
 func (x *indexExpr) eval(e *evaluator) (value, error) {
@@ -75,7 +75,7 @@ func (x *indexExpr) eval(e *evaluator) (value, error) {
 	if err := e.spend(1); err != nil {
 		return nil, err
 	}
-	return index(of, at)
+	return e.index(of, at)
 }
 
 func (x *sliceExpr) eval(e *evaluator) (value, error) {
@@ -153,6 +153,11 @@ func (e *evaluator) filter(name string, v value, a arguments) (value, error) {
 	}
 	if err := e.spend(1); err != nil {
 		return nil, err
+	}
+	if t, ok := v.(text); ok {
+		if err := e.made(len(t.s)); err != nil {
+			return nil, err
+		}
 	}
 	r, err := f(e, v, a)
 	if err != nil {
@@ -246,7 +251,7 @@ func (x *concatExpr) eval(e *evaluator) (value, error) {
 		if err != nil {
 			return nil, err
 		}
-		t, err := toText(v)
+		t, err := e.text(v)
 		if err != nil {
 			return nil, err
 		}
@@ -283,7 +288,7 @@ func (x *compareExpr) eval(e *evaluator) (value, error) {
 func (e *evaluator) compare(op string, a, b value) (bool, error) {
 	switch op {
 	case "==", "!=":
-		same, err := equal(a, b, 0)
+		same, err := e.equal(a, b, 0)
 		return same == (op == "=="), err
 	case "in", "not in":
 		found, err := e.contains(b, a)
@@ -292,7 +297,7 @@ func (e *evaluator) compare(op string, a, b value) (bool, error) {
 	if x, y, ok := bothFloat(a, b); ok && (x != x || y != y) {
 		return false, nil // NaN is in no order
 	}
-	c, err := compare(a, b, op)
+	c, err := e.rank(a, b, op)
 	switch op {
 	case "<":
 		return c < 0, err

@@ -109,7 +109,7 @@ func quote(s string) string {
 	return string(data)
 }
 
-// TestFamilies needs the folder of templates: ORTSERVE_TEMPLATES.
+// TestFamilies compares the templates of published models in the folder that ORTSERVE_TEMPLATES names.
 func TestFamilies(t *testing.T) {
 	folder := os.Getenv("ORTSERVE_TEMPLATES")
 	if folder == "" {
@@ -117,3 +117,6 @@ func TestFamilies(t *testing.T) {
 	}
 	compareFamilies(t, templatesIn(t, folder))
 }
+
+// TestTemplates compares the templates that are kept here.
+func TestTemplates(t *testing.T) { compareFamilies(t, templatesIn(t, "testdata/templates")) }

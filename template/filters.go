@@ -17,11 +17,11 @@ type filterFunc = func(e *evaluator, v value, a arguments) (value, error)
 
 func init() { // as a variable it would refer to itself: map applies filters
 	onText := func(name string, change func(text) text) filterFunc {
-		return func(_ *evaluator, v value, a arguments) (value, error) {
+		return func(e *evaluator, v value, a arguments) (value, error) {
 			if _, err := a.bind(name, 0); err != nil {
 				return nil, err
 			}
-			t, err := toText(v)
+			t, err := e.text(v)
 			return change(t), err
 		}
 	}
@@ -104,7 +104,7 @@ func filterTitle(t text) text {
 }
 
 func filterTrim(e *evaluator, v value, a arguments) (value, error) {
-	t, err := toText(v)
+	t, err := e.text(v)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func filterReplace(e *evaluator, v value, a arguments) (value, error) {
 	}
 	var t [3]text
 	for i, part := range []value{v, p[0], p[1]} {
-		if t[i], err = toText(part); err != nil {
+		if t[i], err = e.text(part); err != nil {
 			return nil, err
 		}
 	}
@@ -130,7 +130,7 @@ func filterReplace(e *evaluator, v value, a arguments) (value, error) {
 }
 
 func filterFormat(e *evaluator, v value, a arguments) (value, error) {
-	t, err := toText(v)
+	t, err := e.text(v)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +191,7 @@ func filterCenter(e *evaluator, v value, a arguments) (value, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := toText(v)
+	t, err := e.text(v)
 	if err != nil {
 		return nil, err
 	}
@@ -203,15 +203,15 @@ func filterCenter(e *evaluator, v value, a arguments) (value, error) {
 
 var word = regexp.MustCompile(`[\p{L}\p{M}\p{N}_]+`)
 
-func filterWordCount(_ *evaluator, v value, a arguments) (value, error) {
+func filterWordCount(e *evaluator, v value, a arguments) (value, error) {
 	if _, err := a.bind("wordcount", 0); err != nil {
 		return nil, err
 	}
-	t, err := toText(v)
+	t, err := e.text(v)
 	return int64(len(word.FindAllString(t.s, -1))), err
 }
 
-func filterDefault(_ *evaluator, v value, a arguments) (value, error) {
+func filterDefault(e *evaluator, v value, a arguments) (value, error) {
 	p, err := a.bind("default", 0, "default_value", "boolean")
 	if err != nil {
 		return nil, err
@@ -225,7 +225,7 @@ func filterDefault(_ *evaluator, v value, a arguments) (value, error) {
 	return p[0], nil
 }
 
-func filterAbs(_ *evaluator, v value, a arguments) (value, error) {
+func filterAbs(e *evaluator, v value, a arguments) (value, error) {
 	if _, err := a.bind("abs", 0); err != nil {
 		return nil, err
 	}
@@ -238,7 +238,7 @@ func filterAbs(_ *evaluator, v value, a arguments) (value, error) {
 	return nil, firstError(refuseUndefined(v), typeErrorf("bad operand type for abs(): '%s'", typeName(v)))
 }
 
-func filterInt(_ *evaluator, v value, a arguments) (value, error) {
+func filterInt(e *evaluator, v value, a arguments) (value, error) {
 	p, err := a.bind("int", 0, "default", "base")
 	if err != nil {
 		return nil, err
@@ -286,7 +286,7 @@ func parseFloat(s string) (float64, bool) {
 	return f, err == nil || math.IsInf(f, 0)
 }
 
-func filterFloat(_ *evaluator, v value, a arguments) (value, error) {
+func filterFloat(e *evaluator, v value, a arguments) (value, error) {
 	p, err := a.bind("float", 0, "default")
 	if err != nil {
 		return nil, err
@@ -307,7 +307,7 @@ func filterFloat(_ *evaluator, v value, a arguments) (value, error) {
 	return p[0], nil
 }
 
-func filterRound(_ *evaluator, v value, a arguments) (value, error) {
+func filterRound(e *evaluator, v value, a arguments) (value, error) {
 	p, err := a.bind("round", 0, "precision", "method")
 	if err != nil {
 		return nil, err
@@ -346,17 +346,17 @@ func filterRound(_ *evaluator, v value, a arguments) (value, error) {
 	return nil, typeErrorf("method must be common, ceil or floor")
 }
 
-func filterAttr(_ *evaluator, v value, a arguments) (value, error) {
+func filterAttr(e *evaluator, v value, a arguments) (value, error) {
 	p, err := a.bind("attr", 1, "name")
 	if err != nil {
 		return nil, err
 	}
-	name, err := toText(p[0])
+	name, err := e.text(p[0])
 	if err != nil {
 		return nil, err
 	}
 	if m, ok := method(v, name.s); ok {
 		return m, nil
 	}
-	return missing(v, name), nil
+	return e.missing(v, name), nil
 }

@@ -86,11 +86,11 @@ func filterReverse(e *evaluator, v value, a arguments) (value, error) {
 }
 
 // attributeOf follows an attribute as filters name it: a.b.0, or a number.
-func attributeOf(v, name value) (value, error) {
+func (e *evaluator) attributeOf(v, name value) (value, error) {
 	if n, ok := asInt(name); ok {
-		return index(v, n)
+		return e.index(v, n)
 	}
-	t, err := toText(name)
+	t, err := e.text(name)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func attributeOf(v, name value) (value, error) {
 		if n, err := strconv.ParseInt(part, 10, 64); err == nil {
 			at = n
 		}
-		if v, err = index(v, at); err != nil {
+		if v, err = e.index(v, at); err != nil {
 			return nil, err
 		}
 	}
@@ -117,7 +117,7 @@ func (e *evaluator) eachAttribute(items []value, name value) ([]value, error) {
 	of := make([]value, len(items))
 	for i, item := range items {
 		var err error
-		if of[i], err = attributeOf(item, name); err != nil {
+		if of[i], err = e.attributeOf(item, name); err != nil {
 			return nil, err
 		}
 	}
@@ -131,7 +131,7 @@ func filterJoin(e *evaluator, v value, a arguments) (value, error) {
 	}
 	sep := own("")
 	if p[0] != (absent{}) {
-		if sep, err = toText(p[0]); err != nil {
+		if sep, err = e.text(p[0]); err != nil {
 			return nil, err
 		}
 	}
@@ -144,7 +144,7 @@ func filterJoin(e *evaluator, v value, a arguments) (value, error) {
 	}
 	var b builder
 	for i, item := range items {
-		t, err := toText(item)
+		t, err := e.text(item)
 		if err != nil {
 			return nil, err
 		}
@@ -178,7 +178,7 @@ func (e *evaluator) sorted(keys []value, reverse bool) ([]int, error) {
 		if failed != nil {
 			return 0
 		}
-		c, err := compare(keys[i], keys[j], "<")
+		c, err := e.rank(keys[i], keys[j], "<")
 		failed = firstError(err, e.spend(1))
 		if reverse {
 			return -c
@@ -203,7 +203,7 @@ func filterSort(e *evaluator, v value, a arguments) (value, error) {
 		names, ok := p[2].(text)
 		if !ok {
 			if given(p[2]) {
-				if keys[i], err = attributeOf(item, p[2]); err != nil {
+				if keys[i], err = e.attributeOf(item, p[2]); err != nil {
 					return nil, err
 				}
 			}
@@ -211,7 +211,7 @@ func filterSort(e *evaluator, v value, a arguments) (value, error) {
 		}
 		var several []value
 		for name := range strings.SplitSeq(names.s, ",") {
-			k, err := attributeOf(item, own(name))
+			k, err := e.attributeOf(item, own(name))
 			if err != nil {
 				return nil, err
 			}
@@ -277,7 +277,7 @@ func filterUnique(e *evaluator, v value, a arguments) (value, error) {
 	seen := map[any]bool{}
 	var out []value
 	for i, k := range keys {
-		h, err := hashOf(folded(k, truth(p[0])))
+		h, err := e.hash(folded(k, truth(p[0])))
 		if err != nil {
 			return nil, err
 		}
@@ -308,7 +308,7 @@ func filterExtreme(name string, sign int) filterFunc {
 		}
 		best := 0
 		for i := 1; i < len(keys); i++ {
-			c, err := compare(folded(keys[i], truth(p[0])), folded(keys[best], truth(p[0])), "<")
+			c, err := e.rank(folded(keys[i], truth(p[0])), folded(keys[best], truth(p[0])), "<")
 			if err != nil {
 				return nil, err
 			}
@@ -395,7 +395,7 @@ func filterMap(e *evaluator, v value, a arguments) (value, error) {
 			return nil, err
 		}
 		each = func(item value) (value, error) {
-			v, err := attributeOf(item, p[0])
+			v, err := e.attributeOf(item, p[0])
 			if isUndefined(v) && given(p[1]) {
 				v = p[1]
 			}

@@ -53,7 +53,7 @@ func (e *evaluator) percent(t text, b value) (value, error) {
 			}
 			var ok bool
 			var err error
-			if v, ok, err = mapping.get(own(t.s[at+1 : at+end])); err != nil || !ok {
+			if v, ok, err = mapping.get(e, own(t.s[at+1:at+end])); err != nil || !ok {
 				return nil, firstError(err, typeErrorf("the format names a key that is not there"))
 			}
 			keyed = true
@@ -73,7 +73,7 @@ func (e *evaluator) percent(t text, b value) (value, error) {
 				return nil, err
 			}
 		}
-		part, err := s.percent(v)
+		part, err := s.percent(e, v)
 		if err != nil {
 			return nil, err
 		}
@@ -161,12 +161,12 @@ func percentSpec(s string, take func() (value, error)) (spec, int, error) {
 }
 
 // percent formats v for %.
-func (p spec) percent(v value) (text, error) {
+func (p spec) percent(e *evaluator, v value) (text, error) {
 	switch p.kind {
 	case 's', 'r', 'a':
-		t, err := toText(v)
+		t, err := e.text(v)
 		if p.kind != 's' {
-			t, err = display(v, true)
+			t, err = e.display(v, true)
 		}
 		if err != nil {
 			return text{}, err
@@ -445,11 +445,11 @@ func (f *formatter) field(t text, depth int) (text, error) {
 		if conversion != "s" && conversion != "r" {
 			return text{}, typeErrorf("the conversion %q is not supported", clip(conversion))
 		}
-		if v, err = display(v, conversion == "r"); err != nil {
+		if v, err = f.e.display(v, conversion == "r"); err != nil {
 			return text{}, err
 		}
 	}
-	return formatValue(v, spec.s)
+	return f.e.formatValue(v, spec.s)
 }
 
 // lookup finds the argument that a field names: 0, name, name.attribute, name[index].
@@ -489,7 +489,7 @@ func (f *formatter) lookup(name string) (value, error) {
 			if end == 0 {
 				end = len(rest)
 			}
-			if v, err = attribute(v, rest[1:end]); err != nil {
+			if v, err = f.e.attribute(v, rest[1:end]); err != nil {
 				return nil, err
 			}
 			rest = rest[end:]
@@ -503,7 +503,7 @@ func (f *formatter) lookup(name string) (value, error) {
 		if n, err := strconv.ParseInt(rest[1:end], 10, 64); err == nil {
 			key = n
 		}
-		if v, err = index(v, key); err != nil {
+		if v, err = f.e.index(v, key); err != nil {
 			return nil, err
 		}
 		rest = rest[end+1:]
@@ -512,9 +512,9 @@ func (f *formatter) lookup(name string) (value, error) {
 }
 
 // formatValue is format(v, how).
-func formatValue(v value, how string) (text, error) {
+func (e *evaluator) formatValue(v value, how string) (text, error) {
 	if how == "" {
-		return toText(v)
+		return e.text(v)
 	}
 	p, err := parseSpec(how)
 	if err != nil {

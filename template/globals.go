@@ -7,14 +7,14 @@ import (
 )
 
 // globals are the functions that every template sees.
-var globals = &scope{vars: map[string]value{
-	"range":           &function{"range", globalRange},
-	"dict":            &function{"dict", globalDict},
-	"namespace":       &function{"namespace", globalNamespace},
-	"cycler":          &function{"cycler", globalCycler},
-	"joiner":          &function{"joiner", globalJoiner},
-	"raise_exception": &function{"raise_exception", globalRaise},
-	"strftime_now":    &function{"strftime_now", globalNow},
+var globals = &scope{vars: []variable{
+	{"range", &function{"range", globalRange}},
+	{"dict", &function{"dict", globalDict}},
+	{"namespace", &function{"namespace", globalNamespace}},
+	{"cycler", &function{"cycler", globalCycler}},
+	{"joiner", &function{"joiner", globalJoiner}},
+	{"raise_exception", &function{"raise_exception", globalRaise}},
+	{"strftime_now", &function{"strftime_now", globalNow}},
 }}
 
 // maxRange is the sandbox's own limit.
@@ -77,13 +77,13 @@ func globalDict(e *evaluator, a arguments) (value, error) {
 			return nil, err
 		}
 		for _, p := range pairs {
-			if err := d.set(p[0], p[1]); err != nil {
+			if err := d.set(e, p[0], p[1]); err != nil {
 				return nil, err
 			}
 		}
 	}
 	for i, name := range a.names {
-		if err := d.set(own(name), a.named[i]); err != nil {
+		if err := d.set(e, own(name), a.named[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -173,12 +173,12 @@ func globalJoiner(_ *evaluator, a arguments) (value, error) {
 	}}, nil
 }
 
-func globalRaise(_ *evaluator, a arguments) (value, error) {
+func globalRaise(e *evaluator, a arguments) (value, error) {
 	p, err := a.bind("raise_exception", 1, "message")
 	if err != nil {
 		return nil, err
 	}
-	t, err := toText(p[0])
+	t, err := e.text(p[0])
 	if err != nil {
 		return nil, err
 	}

@@ -187,7 +187,7 @@ func (l *lexer) code(begin, end tokenKind, endToken *regexp.Regexp) error {
 		if rest == "" {
 			return l.errorf("a tag has no end")
 		}
-		if len(open) == 0 {
+		if len(open) == 0 && strings.IndexByte("%}-+", rest[0]) >= 0 {
 			if m := endToken.FindString(rest); m != "" {
 				l.emit(end, "")
 				l.advance(len(m))
@@ -213,25 +213,30 @@ func (l *lexer) code(begin, end tokenKind, endToken *regexp.Regexp) error {
 
 // token emits the token that begins rest and returns its length.
 func (l *lexer) token(rest string) (int, error) {
-	if m := floatToken.FindString(rest); m != "" && (l.at == 0 || l.src[l.at-1] != '.') {
-		l.emit(tokenFloat, strings.ReplaceAll(m, "_", ""))
-		return len(m), nil
-	}
-	if m := integerToken.FindString(rest); m != "" {
-		l.emit(tokenInteger, strings.ReplaceAll(m, "_", ""))
-		return len(m), nil
-	}
-	if m := nameToken.FindString(rest); m != "" {
-		l.emit(tokenName, m)
-		return len(m), nil
-	}
-	if m := stringToken.FindString(rest); m != "" {
-		s, err := unescape(m[1 : len(m)-1])
-		if err != nil {
-			return 0, l.errorf("%v", err)
+	switch c := rest[0]; {
+	case '0' <= c && c <= '9':
+		if m := floatToken.FindString(rest); m != "" && (l.at == 0 || l.src[l.at-1] != '.') {
+			l.emit(tokenFloat, strings.ReplaceAll(m, "_", ""))
+			return len(m), nil
 		}
-		l.emit(tokenString, s)
-		return len(m), nil
+		if m := integerToken.FindString(rest); m != "" {
+			l.emit(tokenInteger, strings.ReplaceAll(m, "_", ""))
+			return len(m), nil
+		}
+	case c == '_', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c >= utf8.RuneSelf:
+		if m := nameToken.FindString(rest); m != "" {
+			l.emit(tokenName, m)
+			return len(m), nil
+		}
+	case c == '\'', c == '"':
+		if m := stringToken.FindString(rest); m != "" {
+			s, err := unescape(m[1 : len(m)-1])
+			if err != nil {
+				return 0, l.errorf("%v", err)
+			}
+			l.emit(tokenString, s)
+			return len(m), nil
+		}
 	}
 	for _, op := range operators {
 		if strings.HasPrefix(rest, op) {

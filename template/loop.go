@@ -48,11 +48,11 @@ func (l *loop) attribute(name string) (value, bool) {
 			return a.positional[l.at%len(a.positional)], nil
 		}}, true
 	case "changed":
-		return &function{"changed", func(_ *evaluator, a arguments) (value, error) {
+		return &function{"changed", func(e *evaluator, a arguments) (value, error) {
 			same := false
 			if l.last != nil {
 				var err error
-				if same, err = equalItems(l.last, a.positional, 0); err != nil {
+				if same, err = e.equalItems(l.last, a.positional, 0); err != nil {
 					return nil, err
 				}
 			}

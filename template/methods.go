@@ -16,7 +16,12 @@ func method(v value, name string) (value, bool) {
 	switch v := v.(type) {
 	case text:
 		if m, ok := textMethods[name]; ok {
-			f = func(e *evaluator, a arguments) (value, error) { return m(e, v, a) }
+			f = func(e *evaluator, a arguments) (value, error) {
+				if err := e.made(len(v.s)); err != nil {
+					return nil, err
+				}
+				return m(e, v, a)
+			}
 		} else if slices.Contains(otherTextMethods, name) {
 			f = func(*evaluator, arguments) (value, error) {
 				return nil, typeErrorf("the method '%s' of strings is not supported", name)
@@ -69,12 +74,12 @@ func dictMethod(d *dict, name string) func(*evaluator, arguments) (value, error)
 	case "values":
 		return view(func() []value { return d.values })
 	case "get":
-		return func(_ *evaluator, a arguments) (value, error) {
+		return func(e *evaluator, a arguments) (value, error) {
 			p, err := a.bind(name, 1, "key", "default")
 			if err != nil {
 				return nil, err
 			}
-			v, ok, err := d.get(p[0])
+			v, ok, err := d.get(e, p[0])
 			if ok || err != nil {
 				return v, err
 			}
@@ -107,7 +112,7 @@ func listMethod(l *list, name string) func(*evaluator, arguments) (value, error)
 			}
 			n := int64(0)
 			for i, item := range l.items {
-				same, err := equal(item, p[0], 0)
+				same, err := e.equal(item, p[0], 0)
 				switch {
 				case err != nil:
 					return nil, err

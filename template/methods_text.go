@@ -65,9 +65,19 @@ func init() { // as a variable it would refer to itself: format calls attribute
 	textMethods["center"] = padMethod("center", nil)
 }
 
-func upper(t text) text { return t.mapped(cases.Upper(language.Und).String) }
+func upper(t text) text { return t.mapped(changeCase(strings.ToUpper, cases.Upper(language.Und))) }
 
-func lower(t text) text { return t.mapped(cases.Lower(language.Und).String) }
+func lower(t text) text { return t.mapped(changeCase(strings.ToLower, cases.Lower(language.Und))) }
+
+// changeCase uses the rules for all of Unicode (ß becomes SS) where there is more than ASCII.
+func changeCase(ascii func(string) string, all cases.Caser) func(string) string {
+	return func(s string) string {
+		if strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
+			return ascii(s)
+		}
+		return all.String(s)
+	}
+}
 
 func capitalize(t text) text {
 	if t.s == "" {
@@ -382,7 +392,7 @@ func joinMethod(e *evaluator, t text, a arguments) (value, error) {
 			return nil, typeErrorf("sequence item %d: expected str instance, %s found", i, typeName(item))
 		}
 		if !ok {
-			if part, err = toText(item); err != nil {
+			if part, err = e.text(item); err != nil {
 				return nil, err
 			}
 		}

@@ -193,13 +193,13 @@ func floats(op string, x, y float64) (value, error) {
 }
 
 // index is of[at], as jinja2 has it: what is not there is undefined, and a name may be an attribute.
-func index(of, at value) (value, error) {
+func (e *evaluator) index(of, at value) (value, error) {
 	if err := refuseUndefined(of); err != nil {
 		return nil, err
 	}
 	switch of := of.(type) {
 	case *dict:
-		if v, ok, err := of.get(at); ok && err == nil {
+		if v, ok, err := of.get(e, at); ok && err == nil {
 			return v, nil
 		}
 	case *list:
@@ -213,6 +213,9 @@ func index(of, at value) (value, error) {
 		}
 	case text:
 		if n, ok := asInt(at); ok {
+			if err := e.made(len(of.s)); err != nil {
+				return nil, err
+			}
 			count := int64(of.runes())
 			if n < 0 {
 				n += count
@@ -227,11 +230,11 @@ func index(of, at value) (value, error) {
 			return v, nil
 		}
 	}
-	return missing(of, at), nil
+	return e.missing(of, at), nil
 }
 
 // attribute is of.name, as jinja2 has it: an attribute of the object goes before an item of that name.
-func attribute(of value, name string) (value, error) {
+func (e *evaluator) attribute(of value, name string) (value, error) {
 	if err := refuseUndefined(of); err != nil {
 		return nil, err
 	}
@@ -239,19 +242,19 @@ func attribute(of value, name string) (value, error) {
 		return v, nil
 	}
 	if d, ok := of.(*dict); ok {
-		if v, ok, err := d.get(own(name)); ok || err != nil {
+		if v, ok, err := d.get(e, own(name)); ok || err != nil {
 			return v, err
 		}
 	}
-	return missing(of, own(name)), nil
+	return e.missing(of, own(name)), nil
 }
 
 // missing is the undefined value of what of does not have.
-func missing(of, at value) value {
+func (e *evaluator) missing(of, at value) value {
 	if name, ok := at.(text); ok {
 		return undefined{message: fmt.Sprintf("'%s object' has no attribute '%s'", typeName(of), clip(name.s))}
 	}
-	shown, _ := display(at, true) // an index that cannot be shown is left out
+	shown, _ := e.display(at, true) // an index that cannot be shown is left out
 	return undefined{message: fmt.Sprintf("'%s object' has no element %s", typeName(of), clip(shown.s))}
 }
 
@@ -281,6 +284,9 @@ func (e *evaluator) slice(of, from, to, step value) (value, error) {
 	}
 	switch of := of.(type) {
 	case text:
+		if err := e.made(len(of.s)); err != nil {
+			return nil, err
+		}
 		if n := len(at); n > 0 && at[n-1]-at[0] == n-1 {
 			return of.slice(of.offset(at[0]), of.offset(at[n-1]+1)), nil
 		}
@@ -299,7 +305,7 @@ func (e *evaluator) slice(of, from, to, step value) (value, error) {
 		}
 		return &list{items: items, kind: of.kind}, nil
 	}
-	return missing(of, own("slice")), nil
+	return e.missing(of, own("slice")), nil
 }
 
 // sliceIndices gives the indices of a slice of something of length n.

@@ -7,8 +7,12 @@ import (
 
 // The parser follows the grammar of jinja2's (parser.py). Statements are here, expressions in parser_expr.go.
 
-// maxDepth bounds how deep blocks and expressions of a template nest.
-const maxDepth = 200
+// maxDepth bounds how deep blocks and expressions of a template nest, maxChain how many operators, filters or calls
+// follow each other in one expression, which nests too when it is evaluated.
+const (
+	maxDepth = 200
+	maxChain = 1000
+)
 
 type parser struct {
 	tokens []token
@@ -86,6 +90,14 @@ func (p *parser) deeper() (func(), error) {
 		return nil, p.errorf("nested more than %d deep", maxDepth)
 	}
 	return func() { p.depth-- }, nil
+}
+
+// linked counts the links of a chain.
+func (p *parser) linked(n *int) error {
+	if *n++; *n > maxChain {
+		return p.errorf("more than %d operators, filters or calls in a row", maxChain)
+	}
+	return nil
 }
 
 // body parses statements up to a block that one of the names begins, which is taken up to and with its name. Without

@@ -48,7 +48,10 @@ func (p *parser) expression() (expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	for p.skip(tokenName, "if") {
+	for n := 0; p.skip(tokenName, "if"); {
+		if err := p.linked(&n); err != nil {
+			return nil, err
+		}
 		cond, err := p.or()
 		if err != nil {
 			return nil, err
@@ -73,7 +76,10 @@ func (p *parser) logic(word string, operand func() (expr, error)) (expr, error) 
 	if err != nil {
 		return nil, err
 	}
-	for p.skip(tokenName, word) {
+	for n := 0; p.skip(tokenName, word); {
+		if err := p.linked(&n); err != nil {
+			return nil, err
+		}
 		b, err := operand()
 		if err != nil {
 			return nil, err
@@ -132,12 +138,15 @@ func (p *parser) binary(operand func() (expr, error), ops ...string) (expr, erro
 	if err != nil {
 		return nil, err
 	}
-	for {
+	for n := 0; ; {
 		t := p.peek()
 		if t.kind != tokenOperator || !slices.Contains(ops, t.s) {
 			return a, nil
 		}
 		p.take()
+		if err := p.linked(&n); err != nil {
+			return nil, err
+		}
 		b, err := operand()
 		if err != nil {
 			return nil, err
@@ -304,8 +313,11 @@ func (p *parser) dict() (expr, error) {
 
 // postfix parses attributes, indices and calls.
 func (p *parser) postfix(of expr) (expr, error) {
-	for {
-		var err error
+	for n := 0; ; {
+		err := p.linked(&n)
+		if err != nil {
+			return nil, err
+		}
 		switch {
 		case p.skip(tokenOperator, "."):
 			t := p.take()
@@ -410,8 +422,11 @@ func (p *parser) arguments() (argumentExprs, error) {
 
 // filterExpression parses filters and tests, and calls after them.
 func (p *parser) filterExpression(of expr) (expr, error) {
-	for {
-		var err error
+	for n := 0; ; {
+		err := p.linked(&n)
+		if err != nil {
+			return nil, err
+		}
 		switch {
 		case p.skip(tokenOperator, "|"):
 			of, err = p.filter(of)

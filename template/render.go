@@ -3,7 +3,6 @@ package template
 import (
 	"fmt"
 	"slices"
-	"time"
 )
 
 // Template is a parsed chat template.
@@ -36,13 +35,7 @@ func (t *Template) Render(in Input) (p Prompt, err error) {
 	if err != nil {
 		return Prompt{}, err
 	}
-	now := in.Now
-	if now == nil {
-		now = time.Now
-	}
-	e := &evaluator{
-		scope: &scope{parent: context}, out: &builder{}, now: now, deadline: time.Now().Add(maxTime),
-	}
+	e := newEvaluator(context, in.Now)
 	e.hide(t.hidden)
 	if _, err := e.run(t.body); err != nil {
 		return Prompt{}, e.where(err)

@@ -48,7 +48,7 @@ func init() { // as a variable it would refer to itself
 		"even":        remainder(2, 0),
 		"divisibleby": with(divisible),
 		"in":          with(func(e *evaluator, v, other value) (bool, error) { return e.contains(other, v) }),
-		"sameas":      with(func(_ *evaluator, v, other value) (bool, error) { return same(v, other) }),
+		"sameas":      with(same),
 		"filter":      is(func(v value) bool { t, ok := v.(text); return ok && filters[t.s] != nil }),
 		"test":        is(func(v value) bool { t, ok := v.(text); return ok && tests[t.s] != nil }),
 		"escaped":     is(func(v value) bool { t, ok := v.(text); return ok && t.markup }),
@@ -94,11 +94,11 @@ func isSequence(v value) bool {
 }
 
 func textTest(f func(s string) bool) func(*evaluator, value, arguments) (bool, error) {
-	return func(_ *evaluator, v value, a arguments) (bool, error) {
+	return func(e *evaluator, v value, a arguments) (bool, error) {
 		if _, err := a.bind("the test", 0); err != nil {
 			return false, err
 		}
-		t, err := toText(v)
+		t, err := e.text(v)
 		return f(t.s), err
 	}
 }
@@ -112,7 +112,7 @@ func remainder(by, want int64) func(*evaluator, value, arguments) (bool, error) 
 		if err != nil {
 			return false, err
 		}
-		return equal(r, want, 0)
+		return e.equal(r, want, 0)
 	}
 }
 
@@ -121,11 +121,11 @@ func divisible(e *evaluator, v, by value) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return equal(r, int64(0), 0)
+	return e.equal(r, int64(0), 0)
 }
 
 // same is Python's `is`, as far as it can be told: the same object, or equal simple values of one type.
-func same(a, b value) (bool, error) {
+func same(e *evaluator, a, b value) (bool, error) {
 	switch a := a.(type) {
 	case *list:
 		l, ok := b.(*list)
@@ -140,5 +140,5 @@ func same(a, b value) (bool, error) {
 	if f, ok := a.(float64); ok && math.IsNaN(f) {
 		return false, nil
 	}
-	return equal(a, b, 0)
+	return e.equal(a, b, 0)
 }

@@ -18,7 +18,7 @@ type jsonStyle struct {
 	indent    string
 	item, key string // separators
 	sortKeys  bool
-	spend     func(int) error
+	e         *evaluator
 }
 
 // filterJSON is the filter tojson: x, ensure_ascii=False, indent=None, separators=None, sort_keys=False.
@@ -27,7 +27,7 @@ func filterJSON(e *evaluator, v value, a arguments) (value, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := jsonStyle{item: ", ", key: ": ", ascii: truth(p[0]), sortKeys: truth(p[3]), spend: e.spend}
+	s := jsonStyle{item: ", ", key: ": ", ascii: truth(p[0]), sortKeys: truth(p[3]), e: e}
 	switch indent := p[1].(type) {
 	case nil, absent:
 	case text:
@@ -60,7 +60,7 @@ func (s *jsonStyle) write(b *builder, v value, depth int) error {
 	if depth > maxNesting {
 		return typeErrorf("tojson: nested more than %d deep", maxNesting)
 	}
-	if err := s.spend(1 + b.len()/maxText); err != nil {
+	if err := s.e.spend(1 + b.len()/maxText); err != nil {
 		return err
 	}
 	switch v := v.(type) {
@@ -121,7 +121,7 @@ func (s *jsonStyle) object(b *builder, d *dict, depth int) error {
 	if s.sortKeys {
 		var failed error
 		slices.SortStableFunc(at, func(i, j int) int {
-			c, err := compare(d.keys[i], d.keys[j], "<")
+			c, err := s.e.rank(d.keys[i], d.keys[j], "<")
 			if err != nil {
 				failed = err
 			}
@@ -132,7 +132,7 @@ func (s *jsonStyle) object(b *builder, d *dict, depth int) error {
 		}
 	}
 	return s.sequence(b, "{", "}", len(at), depth, func(i int) error {
-		key, err := jsonKey(d.keys[at[i]])
+		key, err := s.jsonKey(d.keys[at[i]])
 		if err != nil {
 			return err
 		}
@@ -142,7 +142,7 @@ func (s *jsonStyle) object(b *builder, d *dict, depth int) error {
 	})
 }
 
-func jsonKey(k value) (text, error) {
+func (s *jsonStyle) jsonKey(k value) (text, error) {
 	switch k := k.(type) {
 	case text:
 		return k, nil
@@ -153,7 +153,7 @@ func jsonKey(k value) (text, error) {
 	case float64:
 		return own(jsonFloat(k)), nil
 	case int64, json.Number:
-		return display(k, false)
+		return s.e.display(k, false)
 	}
 	return text{}, typeErrorf("keys must be str, int, float, bool or None, not %s", typeName(k))
 }

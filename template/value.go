@@ -44,7 +44,7 @@ type list struct {
 type dict struct {
 	keys   []value
 	values []value
-	index  map[any]int // by hashOf
+	index  map[any]int // by hash
 }
 
 // namespace is the object that namespace() makes: the only one whose parts a template may set.
@@ -65,8 +65,8 @@ func newTuple(items ...value) *list { return &list{items: items, kind: kindTuple
 
 func newDict() *dict { return &dict{index: map[any]int{}} }
 
-// hashOf is v as a key of a Go map: what is equal in Python is equal there.
-func hashOf(v value) (any, error) {
+// hash is v as a key of a Go map: what is equal in Python is equal there.
+func (e *evaluator) hash(v value) (any, error) {
 	switch v := v.(type) {
 	case nil:
 		return nil, nil
@@ -90,15 +90,15 @@ func hashOf(v value) (any, error) {
 		return v, nil
 	case *list:
 		if v.kind == kindTuple {
-			t, err := display(v, true)
+			t, err := e.display(v, true)
 			return [1]string{t.s}, err
 		}
 	}
 	return nil, typeErrorf("unhashable type: '%s'", typeName(v))
 }
 
-func (d *dict) set(k, v value) error {
-	h, err := hashOf(k)
+func (d *dict) set(e *evaluator, k, v value) error {
+	h, err := e.hash(k)
 	if err != nil {
 		return err
 	}
@@ -112,8 +112,8 @@ func (d *dict) set(k, v value) error {
 	return nil
 }
 
-func (d *dict) get(k value) (value, bool, error) {
-	h, err := hashOf(k)
+func (d *dict) get(e *evaluator, k value) (value, bool, error) {
+	h, err := e.hash(k)
 	if err != nil {
 		return nil, false, err
 	}
@@ -122,6 +122,17 @@ func (d *dict) get(k value) (value, bool, error) {
 		return nil, false, nil
 	}
 	return d.values[i], true, nil
+}
+
+// setText is set for a key that is a string.
+func (d *dict) setText(k text, v value) {
+	if i, ok := d.index[k.s]; ok {
+		d.values[i] = v
+		return
+	}
+	d.index[k.s] = len(d.keys)
+	d.keys = append(d.keys, k)
+	d.values = append(d.values, v)
 }
 
 func (d *dict) items() []value {
@@ -173,9 +184,7 @@ func fromOutside(v any, depth int) (value, error) {
 			if err != nil {
 				return nil, err
 			}
-			if err := d.set(foreign(m.Name), item); err != nil {
-				return nil, err
-			}
+			d.setText(foreign(m.Name), item)
 		}
 		return d, nil
 	}
@@ -240,7 +249,10 @@ func truth(v value) bool {
 }
 
 // equal is a == b.
-func equal(a, b value, depth int) (bool, error) {
+func (e *evaluator) equal(a, b value, depth int) (bool, error) {
+	if err := e.spend(1); err != nil {
+		return false, err
+	}
 	if depth > maxNesting {
 		return false, typeErrorf("maximum recursion depth exceeded in comparison")
 	}
@@ -264,18 +276,18 @@ func equal(a, b value, depth int) (bool, error) {
 		if !ok || l.kind != a.kind || a.kind == kindGenerator {
 			return ok && l == a, nil
 		}
-		return equalItems(a.items, l.items, depth)
+		return e.equalItems(a.items, l.items, depth)
 	case *dict:
 		d, ok := b.(*dict)
 		if !ok || len(a.keys) != len(d.keys) {
 			return false, nil
 		}
 		for i, k := range a.keys {
-			v, ok, err := d.get(k)
+			v, ok, err := d.get(e, k)
 			if err != nil || !ok {
 				return false, err
 			}
-			if ok, err := equal(a.values[i], v, depth+1); err != nil || !ok {
+			if ok, err := e.equal(a.values[i], v, depth+1); err != nil || !ok {
 				return false, err
 			}
 		}
@@ -286,12 +298,12 @@ func equal(a, b value, depth int) (bool, error) {
 	return false, nil
 }
 
-func equalItems(a, b []value, depth int) (bool, error) {
+func (e *evaluator) equalItems(a, b []value, depth int) (bool, error) {
 	if len(a) != len(b) {
 		return false, nil
 	}
 	for i := range a {
-		if ok, err := equal(a[i], b[i], depth+1); err != nil || !ok {
+		if ok, err := e.equal(a[i], b[i], depth+1); err != nil || !ok {
 			return false, err
 		}
 	}
@@ -329,8 +341,8 @@ func asFloat(v value) (float64, bool) {
 	return float64(n), ok
 }
 
-// compare orders a and b as < does: negative, 0, positive.
-func compare(a, b value, op string) (int, error) {
+// rank orders a and b as < does: negative, 0, positive.
+func (e *evaluator) rank(a, b value, op string) (int, error) {
 	if x, ok := asInt(a); ok {
 		if y, ok := asInt(b); ok {
 			return order(x, y), nil
@@ -353,11 +365,11 @@ func compare(a, b value, op string) (int, error) {
 			break
 		}
 		for i := range min(len(a.items), len(l.items)) {
-			if same, err := equal(a.items[i], l.items[i], 0); err != nil || !same {
+			if same, err := e.equal(a.items[i], l.items[i], 0); err != nil || !same {
 				if err != nil {
 					return 0, err
 				}
-				return compare(a.items[i], l.items[i], op)
+				return e.rank(a.items[i], l.items[i], op)
 			}
 		}
 		return order(len(a.items), len(l.items)), nil
@@ -422,9 +434,9 @@ func (e *evaluator) contains(container, item value) (bool, error) {
 		if !ok {
 			return false, typeErrorf("'in <string>' requires string as left operand, not %s", typeName(item))
 		}
-		return strings.Contains(c.s, t.s), nil
+		return strings.Contains(c.s, t.s), e.made(len(c.s))
 	case *dict:
-		_, ok, err := c.get(item)
+		_, ok, err := c.get(e, item)
 		return ok, err
 	}
 	items, err := e.iterate(container)
@@ -435,7 +447,7 @@ func (e *evaluator) contains(container, item value) (bool, error) {
 		return false, err
 	}
 	for _, v := range items {
-		if ok, err := equal(v, item, 0); err != nil || ok {
+		if ok, err := e.equal(v, item, 0); err != nil || ok {
 			return ok, err
 		}
 	}
