@@ -66,7 +66,7 @@ func (x *exchange) log(status int) {
 	}
 	attrs := []slog.Attr{
 		slog.String("request", x.id),
-		slog.String("method", x.method),
+		slog.String("method", clean(x.method)),
 		slog.String("path", clean(x.path)),
 		slog.Int("status", status),
 		slog.Int64("ms", x.now().Sub(x.begin).Milliseconds()),

@@ -63,5 +63,7 @@ func (s *server) app() *fiber.App {
 	app.Post("/api/show", s.show)
 	app.Get("/api/version", s.version)
 	app.Get("/version", s.version)
+
+	app.Server().Handler = s.known(app)
 	return app
 }

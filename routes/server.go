@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,7 +90,10 @@ func (s *server) fail(c *fiber.Ctx, x *exchange, err error) error {
 	case kindNoRoute:
 		x.err.message = fmt.Sprintf("there is no route %s %s", c.Method(), quote(c.Path()))
 	case kindMethod:
-		x.err.message = fmt.Sprintf("%s is not allowed on %s, %s is", c.Method(), quote(c.Path()), c.GetRespHeader(fiber.HeaderAllow))
+		x.err.message = fmt.Sprintf("%s is not allowed on %s", clip(c.Method()), quote(c.Path()))
+		if allow := c.GetRespHeader(fiber.HeaderAllow); allow != "" {
+			x.err.message += ", " + allow + " is"
+		}
 	case kindTooLarge:
 		x.err.message = fmt.Sprintf("the body is larger than %d bytes", s.BodyLimit)
 	}
@@ -109,6 +113,22 @@ func (s *server) rejected(c *fiber.Ctx, err error) error {
 	s.setWriteDeadline(c)
 	x.log(c.Response().StatusCode())
 	return err
+}
+
+// known passes requests on whose method Fiber knows. It answers others itself, in plain text.
+func (s *server) known(app *fiber.App) fasthttp.RequestHandler {
+	handle := app.Handler()
+	return func(ctx *fasthttp.RequestCtx) {
+		if slices.Contains(fiber.DefaultMethods, string(ctx.Method())) {
+			handle(ctx)
+			return
+		}
+		c := app.AcquireCtx(ctx)
+		defer app.ReleaseCtx(c)
+		if err := s.rejected(c, fiber.ErrMethodNotAllowed); err != nil {
+			ctx.SetStatusCode(fasthttp.StatusMethodNotAllowed)
+		}
+	}
 }
 
 // errNotSent is the error of a body that is too large and that the client has not begun to send.

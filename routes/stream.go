@@ -19,7 +19,7 @@ import (
 
 // frames writes a generation's events as one dialect streams them.
 type frames interface {
-	// piece writes an event: its text, if it has any, and the end, if it is the last.
+	// event writes an event: its text, if it has any, and the end, if it is the last.
 	event(w *frameWriter, ev engine.Event)
 	// fail writes an error that ends the stream.
 	fail(w *frameWriter, err *apiError)

@@ -56,9 +56,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// scripted is an engine.Model that says the same whatever it is asked: the bytes of answer, then the end of a turn.
+// scripted is an engine.Model that says the same whatever it is asked: the bytes of answer, then the end of a turn. Or, with echo, it
+// repeats the prompt.
 type scripted struct {
 	answer  string
+	echo    bool
 	before  func(*engine.Batch) error // called in each run, if set
 	info    engine.ModelInfo
 	prompts []int     // tokens of the prompt in each slot
@@ -94,7 +96,10 @@ func (m *scripted) Forward(b *engine.Batch) (engine.Logits, error) {
 			m.mu.Unlock()
 		}
 		next := testmodel.EndOfTurn
-		if k := end - m.prompts[r.Slot]; k < len(m.answer) {
+		switch k := end - m.prompts[r.Slot]; {
+		case m.echo && k < m.prompts[r.Slot]:
+			next = m.kv[r.Slot][k]
+		case !m.echo && k < len(m.answer):
 			next = int32(m.answer[k])
 		}
 		logits.Row(i)[next] = 100
