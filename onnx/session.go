@@ -182,10 +182,12 @@ func (s *Session) shape(b *engine.Batch) shape {
 	r := shape{rows: len(b.Rows), tokens: len(b.Rows[0].Tokens), keep: max(b.Rows[0].Logits, 1)}
 	if s.contract.PairedRows && s.info.Logits > 1 {
 		switch {
-		case r.tokens > 1 && r.tokens%2 == 1:
-			r.tokens++
-			r.keep++
-		case r.tokens == 1 && r.rows%2 == 1 && (r.rows > 1 || s.padOne):
+		case r.tokens > 1:
+			pad := r.tokens % 2
+			r.tokens += pad
+			r.keep += pad
+			r.keep += r.keep % 2 // the head's rows too
+		case r.rows%2 == 1 && (r.rows > 1 || s.padOne):
 			r.rows++
 		}
 	}

@@ -40,7 +40,7 @@ func newArena(c *Contract, slots, chunk, capacity int) (*arena, error) {
 	width := max(slots, chunk)
 	logits := width
 	if c.OneRow || c.Keep {
-		logits = max(slots, maxLogits+1)
+		logits = max(slots, maxLogits+2)
 	}
 	var errs [6]error
 	a.ids, errs[0] = reserve[int64](a, width)
