@@ -161,6 +161,20 @@ func (p *Pool) Serving() bool {
 	return false
 }
 
+// Stalled says whether the engine of a loaded model hangs.
+func (p *Pool) Stalled() bool {
+	for _, e := range p.entries {
+		select {
+		case <-e.done:
+			if e.loaded != nil && e.loaded.Engine != nil && e.loaded.Engine.Stalled() {
+				return true
+			}
+		default:
+		}
+	}
+	return false
+}
+
 // Close ends all engines at once: each lets what runs end until ctx does. Load must have returned.
 func (p *Pool) Close(ctx context.Context) error {
 	errs := make(chan error)

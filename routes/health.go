@@ -11,8 +11,13 @@ type health struct {
 	Status string `json:"status"`
 }
 
-// livez says that the process serves HTTP.
-func (s *server) livez(c *fiber.Ctx) error { return sendJSON(c, openaiJSON, health{Status: "ok"}) }
+// livez says that the process serves HTTP and that no engine hangs. It depends on no load and no key: who fails it is to be restarted.
+func (s *server) livez(c *fiber.Ctx) error {
+	if s.Pool.Stalled() {
+		return &apiError{kind: kindClosing, message: "the server hangs: a run of a model takes ten times as long as any before it"}
+	}
+	return sendJSON(c, openaiJSON, health{Status: "ok"})
+}
 
 // readyz says whether requests should come here: not while the first model loads, and not while the server drains.
 func (s *server) readyz(c *fiber.Ctx) error {
