@@ -45,7 +45,15 @@ func describe(f files, name string) (*Model, error) {
 		return nil, err
 	}
 	m.Graph = filepath.Join(f.dir, filepath.FromSlash(graph))
-	parts, err := partsOf(f, graph)
+	w, err := readWeights(f, graph)
+	if err != nil {
+		return nil, err
+	}
+	if w != nil {
+		m.Quantization = w.quantization()
+		m.ParameterSize = first(m.ParameterSize, sizeText(float64(w.total())))
+	}
+	parts, err := partsOf(f, graph, w)
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +206,14 @@ func parameterSize(hf hfConfig, m *Model) string {
 		embeddings = 1
 	}
 	n := embeddings*float64(m.Vocab)*h + float64(m.Layers)*layer + h
+	return sizeText(n)
+}
+
+// sizeText writes a number of weights as people do.
+func sizeText(n float64) string {
 	switch {
+	case n < 1:
+		return ""
 	case n >= 10e9:
 		return fmt.Sprintf("%.0fB", n/1e9)
 	case n >= 1e9:

@@ -32,9 +32,9 @@ type part struct {
 }
 
 // partsOf lists the files of the model whose graph is called graph, in the order of their names: the configurations, the
-// graph and its external data, which are files beside it whose names begin with the graph's (model.onnx.data,
-// model.onnx_data, model.onnx_data_1).
-func partsOf(f files, graph string) ([]part, error) {
+// graph and its external data. Where the graph could not be read these are the files beside it whose names begin with the
+// graph's (model.onnx.data, model.onnx_data, model.onnx_data_1).
+func partsOf(f files, graph string, w *weights) ([]part, error) {
 	names := []string{graph}
 	for _, name := range []string{
 		fileGenai, fileConfig, fileGeneration, fileTokenizer, fileTokenizerConfig, fileTemplate,
@@ -43,15 +43,14 @@ func partsOf(f files, graph string) ([]part, error) {
 			names = append(names, name)
 		}
 	}
-	folder, base := path.Split(graph)
-	entries, err := fs.ReadDir(f.fsys, path.Clean(folder))
-	if err != nil {
-		return nil, f.fail(folder, err)
-	}
-	for _, e := range entries {
-		if name := e.Name(); name != base && strings.HasPrefix(name, base) {
-			names = append(names, folder+name)
+	if w == nil {
+		beside, err := besideGraph(f, graph)
+		if err != nil {
+			return nil, err
 		}
+		names = append(names, beside...)
+	} else {
+		names = append(names, w.files...)
 	}
 	slices.Sort(names)
 	parts := make([]part, 0, len(names))
@@ -66,6 +65,22 @@ func partsOf(f files, graph string) ([]part, error) {
 		parts = append(parts, part{name: name, size: info.Size(), modified: info.ModTime()})
 	}
 	return parts, nil
+}
+
+// besideGraph lists the files in the graph's folder whose names begin with the graph's.
+func besideGraph(f files, graph string) ([]string, error) {
+	folder, base := path.Split(graph)
+	entries, err := fs.ReadDir(f.fsys, path.Clean(folder))
+	if err != nil {
+		return nil, f.fail(folder, err)
+	}
+	var names []string
+	for _, e := range entries {
+		if name := e.Name(); name != base && strings.HasPrefix(name, base) {
+			names = append(names, folder+name)
+		}
+	}
+	return names, nil
 }
 
 func digest(f files, parts []part) (string, error) {
