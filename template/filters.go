@@ -1,13 +1,12 @@
 package template
 
 import (
+	"encoding/json"
 	"math"
 	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"encoding/json"
 )
 
 // filters are what may follow `|`: those of jinja2 that chat templates have a use for, and transformers' tojson.
@@ -216,7 +215,7 @@ func filterDefault(e *evaluator, v value, a arguments) (value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !isUndefined(v) && !(truth(p[1]) && !truth(v)) {
+	if !isUndefined(v) && (truth(v) || !truth(p[1])) {
 		return v, nil
 	}
 	if p[0] == (absent{}) {

@@ -104,7 +104,7 @@ func (e *evaluator) repeat(a, b value) (value, bool, error) {
 
 func integers(op string, x, y int64) (value, error) {
 	var r int64
-	ok := true
+	var ok bool
 	switch op {
 	case "+":
 		r = x + y
