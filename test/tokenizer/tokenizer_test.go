@@ -24,8 +24,8 @@ const (
 	otherBytes  = 300_000
 )
 
-// published are the families of testdata/families.py whose pipelines published models have.
-var published = []string{"llama3", "qwen2", "gpt2", "o200k", "deepseek", "tekken", "starcoder", "llama2", "gemma"}
+// publishedFamilies are the families of testdata/families.py whose pipelines published models have.
+var publishedFamilies = []string{"llama3", "qwen2", "gpt2", "o200k", "deepseek", "tekken", "starcoder", "llama2", "gemma"}
 
 // TestHuggingFace compares ids, ids with what the post-processor adds, decoded text and streamed text with the Python
 // package tokenizers: no difference is allowed.
@@ -34,7 +34,7 @@ func TestHuggingFace(t *testing.T) {
 	seed := fromEnv(t, "ORTSERVE_TOKENIZER_SEED", 1)
 	for _, dir := range families(t, python) {
 		size := familyBytes
-		if filepath.Dir(dir) == trained && !slices.Contains(published, filepath.Base(dir)) {
+		if filepath.Dir(dir) == trained && !slices.Contains(publishedFamilies, filepath.Base(dir)) {
 			size = otherBytes
 		}
 		size = fromEnv(t, "ORTSERVE_TOKENIZER_BYTES", size)
@@ -86,7 +86,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func glob(t *testing.T, folder string) []string {
+func glob(t testing.TB, folder string) []string {
 	files, err := filepath.Glob(filepath.Join(folder, "*", "tokenizer.json"))
 	if err != nil {
 		t.Fatal(err)
