@@ -58,11 +58,11 @@ func lastMatch(tokens []int32, n int) int {
 func (d *drafter) verified(proposed, right int) {
 	d.drafted += proposed
 	d.right += right
-	switch {
-	case right == proposed:
+	switch right {
+	case proposed:
 		d.size = min(2*d.size, maxDraft)
 		d.cool = coolDown
-	case right == 0:
+	case 0:
 		d.size = firstDraft
 		d.wait = d.cool
 		d.cool = min(2*d.cool, maxCoolDown)

@@ -311,8 +311,10 @@ func TestContract(t *testing.T) {
 	want := &Contract{
 		IDs: "input_ids", Mask: "attention_mask", Logits: "logits",
 		KV: []KV{
-			{"past_key_values.0.key", "present.0.key"}, {"past_key_values.0.value", "present.0.value"},
-			{"past_key_values.1.key", "present.1.key"}, {"past_key_values.1.value", "present.1.value"},
+			{"past_key_values.0.key", "present.0.key"},
+			{"past_key_values.0.value", "present.0.value"},
+			{"past_key_values.1.key", "present.1.key"},
+			{"past_key_values.1.value", "present.1.value"},
 		},
 		KVHeads: 2, HeadSize: 16, KVType: graph.Float32, LogitsType: graph.Float32, Vocab: 512, OneRow: true,
 	}

@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gofiber/fiber/v2"
-
 	"ortserve/internal/buildinfo"
 	"ortserve/internal/config"
 	"ortserve/internal/home"
@@ -83,7 +81,7 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 				return nil // nothing runs
 			}
 			draining.Store(true)
-			return drain(c, log, p, app, sig, signals)
+			return drain(c, log, p, app.ShutdownWithContext, sig, signals)
 		}
 	}
 }
@@ -92,7 +90,7 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 var errInterrupted = errors.New("stopped by a second signal")
 
 // drain ends the server: after a delay in which a load balancer can notice that it is not ready any more, what runs may end.
-func drain(c *config.Serve, log *slog.Logger, p *pool.Pool, app *fiber.App, sig os.Signal, signals <-chan os.Signal) error {
+func drain(c *config.Serve, log *slog.Logger, p *pool.Pool, shutdown func(context.Context) error, sig os.Signal, signals <-chan os.Signal) error {
 	begin := time.Now()
 	log.Info("draining", "signal", sig.String(), "drain_delay", c.DrainDelay, "drain", c.Drain)
 	if sig == syscall.SIGTERM && c.DrainDelay > 0 {
@@ -112,7 +110,7 @@ func drain(c *config.Serve, log *slog.Logger, p *pool.Pool, app *fiber.App, sig 
 		}
 		ctx, cancel = context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
-		if down := app.ShutdownWithContext(ctx); down != nil && !errors.Is(down, context.DeadlineExceeded) {
+		if down := shutdown(ctx); down != nil && !errors.Is(down, context.DeadlineExceeded) {
 			err = errors.Join(err, down)
 		}
 		return err
