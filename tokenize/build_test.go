@@ -65,7 +65,9 @@ func mistralFile() fields {
 		}},
 		"pre_tokenizer": nil, "post_processor": nil,
 		"decoder": fields{"type": "Sequence", "decoders": []fields{
-			{"type": "Replace", "pattern": fields{"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+			{"type": "Replace", "pattern": fields{"String": "▁"}, "content": " "},
+			{"type": "ByteFallback"},
+			{"type": "Fuse"},
 			{"type": "Strip", "content": " ", "start": 1, "stop": 0},
 		}},
 		"model": fields{"type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true, "vocab": vocab, "merges": merges},

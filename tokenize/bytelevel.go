@@ -19,7 +19,7 @@ func init() {
 	}
 	for b := range byteChar {
 		r := rune(b)
-		if !('!' <= r && r <= '~' || 0xA1 <= r && r <= 0xAC || 0xAE <= r) {
+		if printable := '!' <= r && r <= '~' || 0xA1 <= r && r <= 0xAC || 0xAE <= r; !printable {
 			r = next
 			next++
 		}

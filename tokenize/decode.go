@@ -39,7 +39,7 @@ func buildDecoders(p *part) ([]decoder, error) {
 			joined = true
 		case *eachDecoder:
 			if joined && !d.local {
-				return nil, errors.New("a Replace of more than one character behind Fuse or ByteLevel is not supported")
+				return nil, errors.New(`a "Replace" of more than one character behind Fuse or ByteLevel is not supported`)
 			}
 		case *fallbackDecoder, *suffixDecoder, *metaspaceDecoder:
 			if joined {
@@ -75,7 +75,7 @@ func addDecoders(out []decoder, p *part) ([]decoder, error) {
 		return append(out, &eachDecoder{n.normalize, ok && utf8.RuneCountInString(text.old) == 1}), nil
 	case "Strip":
 		if p.Content == nil || utf8.RuneCountInString(*p.Content) != 1 || p.Start < 0 || p.Stop < 0 {
-			return nil, errors.New("Strip has no content of one character, or a negative count")
+			return nil, errors.New(`"Strip" has no content of one character, or a negative count`)
 		}
 		return append(out, &stripDecoder{*p.Content, p.Start, p.Stop}), nil
 	case "Metaspace":
@@ -86,7 +86,7 @@ func addDecoders(out []decoder, p *part) ([]decoder, error) {
 		return append(out, &metaspaceDecoder{m.sign, m.prepend != prependNever}), nil
 	case "BPEDecoder":
 		if p.Suffix == nil || *p.Suffix == "" {
-			return nil, errors.New("BPEDecoder has no suffix")
+			return nil, errors.New(`"BPEDecoder" has no suffix`)
 		}
 		return append(out, &suffixDecoder{*p.Suffix}), nil
 	}
@@ -154,259 +154,4 @@ func byteToken(piece string) (byte, bool) {
 	}
 	b, err := strconv.ParseUint(strings.TrimPrefix(piece[3:5], "+"), 16, 8)
 	return byte(b), err == nil
-}
-
-// Stream turns the ids of one text into text as they come. It is not safe for concurrent use.
-type Stream struct {
-	t           *Tokenizer
-	skipSpecial bool
-	parts       []decoding
-	emits       []func(s string, fresh bool)
-	out         strings.Builder
-}
-
-// NewStream returns a stream for one text. With skipSpecial special tokens give no text.
-func (t *Tokenizer) NewStream(skipSpecial bool) *Stream {
-	s := &Stream{t: t, skipSpecial: skipSpecial}
-	s.emits = make([]func(string, bool), len(t.decoders)+1)
-	for i, d := range t.decoders {
-		p := d.start()
-		s.parts = append(s.parts, p)
-		s.emits[i] = func(text string, fresh bool) { p.push(text, fresh, s.emits[i+1]) }
-	}
-	s.emits[len(t.decoders)] = func(text string, _ bool) { s.out.WriteString(text) }
-	return s
-}
-
-// Next returns the text that ids complete: never half a rune, and nothing that a later id may change. With no ids it
-// returns what is still held back; the text is over then.
-func (s *Stream) Next(ids []int32) string {
-	s.out = strings.Builder{}
-	for _, id := range ids {
-		if piece, ok := s.t.decodePiece(id, s.skipSpecial); ok {
-			s.emits[0](piece, true)
-		}
-	}
-	if len(ids) == 0 {
-		s.flush()
-	}
-	return s.out.String()
-}
-
-// pieces returns the text of pieces, all there are.
-func (s *Stream) pieces(pieces []string) string {
-	for _, piece := range pieces {
-		s.emits[0](piece, true)
-	}
-	s.flush()
-	return s.out.String()
-}
-
-func (s *Stream) flush() {
-	for i, p := range s.parts {
-		p.flush(s.emits[i+1])
-	}
-}
-
-// byteDecoder is the decoder ByteLevel: all pieces together are the bytes of one text.
-type byteDecoder struct{}
-
-func (byteDecoder) start() decoding { return &byteDecoding{} }
-
-type byteDecoding struct {
-	held    []byte
-	started bool
-}
-
-func (d *byteDecoding) push(s string, _ bool, emit func(string, bool)) {
-	before := len(d.held)
-	for _, r := range s {
-		if int(r) >= len(charByte) || charByte[r] < 0 {
-			d.held = append(d.held[:before], s...)
-			break
-		}
-		d.held = append(d.held, byte(charByte[r]))
-	}
-	n := len(d.held) - incomplete(d.held)
-	if n > 0 {
-		emit(validText(string(d.held[:n])), !d.started)
-		d.started = true
-		d.held = append(d.held[:0], d.held[n:]...)
-	}
-}
-
-func (d *byteDecoding) flush(emit func(string, bool)) {
-	if len(d.held) > 0 {
-		emit(validText(string(d.held)), !d.started)
-	}
-	*d = byteDecoding{}
-}
-
-// fallbackDecoder is ByteFallback: a run of byte tokens is a text if all of it is UTF-8, else one U+FFFD a byte.
-type fallbackDecoder struct{}
-
-func (*fallbackDecoder) start() decoding { return &fallbackDecoding{} }
-
-type fallbackDecoding struct{ held []byte }
-
-func (d *fallbackDecoding) push(s string, fresh bool, emit func(string, bool)) {
-	if b, ok := byteToken(s); ok {
-		d.held = append(d.held, b)
-		return
-	}
-	d.flush(emit)
-	emit(s, fresh)
-}
-
-func (d *fallbackDecoding) flush(emit func(string, bool)) {
-	switch {
-	case len(d.held) == 0:
-		return
-	case utf8.Valid(d.held):
-		emit(string(d.held), true)
-	default:
-		for range d.held {
-			emit("\uFFFD", true)
-		}
-	}
-	d.held = d.held[:0]
-}
-
-// fuseDecoder makes one piece of all.
-type fuseDecoder struct{}
-
-func (fuseDecoder) start() decoding { return &fuseDecoding{} }
-
-type fuseDecoding struct{ started bool }
-
-func (d *fuseDecoding) push(s string, _ bool, emit func(string, bool)) {
-	emit(s, !d.started)
-	d.started = true
-}
-
-func (d *fuseDecoding) flush(func(string, bool)) { d.started = false }
-
-// eachDecoder changes each piece alone. local says that it also changes parts of one rightly.
-type eachDecoder struct {
-	change func(string) string
-	local  bool
-}
-
-func (d *eachDecoder) start() decoding { return d }
-
-func (d *eachDecoder) push(s string, fresh bool, emit func(string, bool)) { emit(d.change(s), fresh) }
-
-func (d *eachDecoder) flush(func(string, bool)) {}
-
-// metaspaceDecoder writes spaces for signs; those of the first piece go where the pre-tokenizer put one there.
-type metaspaceDecoder struct {
-	sign  string
-	first bool
-}
-
-func (d *metaspaceDecoder) start() decoding { return &metaspaceDecoding{metaspaceDecoder: d} }
-
-type metaspaceDecoding struct {
-	*metaspaceDecoder
-	started bool
-}
-
-func (d *metaspaceDecoding) push(s string, fresh bool, emit func(string, bool)) {
-	space := " "
-	if !d.started && d.first {
-		space = ""
-	}
-	d.started = true
-	emit(strings.ReplaceAll(s, d.sign, space), fresh)
-}
-
-func (d *metaspaceDecoding) flush(func(string, bool)) { d.started = false }
-
-// suffixDecoder is BPEDecoder: the suffix that ends a word is a space, but for the last piece.
-type suffixDecoder struct{ suffix string }
-
-func (d *suffixDecoder) start() decoding { return &suffixDecoding{suffixDecoder: d} }
-
-type suffixDecoding struct {
-	*suffixDecoder
-	held  string
-	holds bool
-}
-
-func (d *suffixDecoding) push(s string, _ bool, emit func(string, bool)) {
-	if d.holds {
-		emit(strings.ReplaceAll(d.held, d.suffix, " "), true)
-	}
-	d.held, d.holds = s, true
-}
-
-func (d *suffixDecoding) flush(emit func(string, bool)) {
-	if d.holds {
-		emit(strings.ReplaceAll(d.held, d.suffix, ""), true)
-	}
-	d.held, d.holds = "", false
-}
-
-// joinDecoder stands where a file has no decoder: pieces are joined with spaces.
-type joinDecoder struct{}
-
-func (*joinDecoder) start() decoding { return &joinDecoding{} }
-
-type joinDecoding struct{ started bool }
-
-func (d *joinDecoding) push(s string, fresh bool, emit func(string, bool)) {
-	if d.started {
-		s = " " + s
-	}
-	d.started = true
-	emit(s, fresh)
-}
-
-func (d *joinDecoding) flush(func(string, bool)) { d.started = false }
-
-// stripDecoder removes up to left and right characters at the ends of each piece.
-type stripDecoder struct {
-	char        string
-	left, right int
-}
-
-func (d *stripDecoder) start() decoding { return &stripDecoding{stripDecoder: d} }
-
-type stripDecoding struct {
-	*stripDecoder
-	toGo int    // characters at the start that may still go
-	held string // characters at the end that may go
-}
-
-func (d *stripDecoding) push(s string, fresh bool, emit func(string, bool)) {
-	if fresh {
-		d.end(emit)
-		d.toGo = d.left
-	}
-	for d.toGo > 0 && s != "" {
-		if !strings.HasPrefix(s, d.char) {
-			d.toGo = 0
-			break
-		}
-		s, d.toGo = s[len(d.char):], d.toGo-1
-	}
-	if d.right == 0 {
-		emit(s, fresh)
-		return
-	}
-	s = d.held + s
-	cut, n := len(s), 0
-	for n < d.right && strings.HasSuffix(s[:cut], d.char) {
-		cut, n = cut-len(d.char), n+1
-	}
-	d.held = s[cut:]
-	emit(s[:cut], fresh)
-}
-
-// end drops what the piece that is over held.
-func (d *stripDecoding) end(func(string, bool)) { d.held = "" }
-
-func (d *stripDecoding) flush(emit func(string, bool)) {
-	d.end(emit)
-	d.toGo = 0
 }

@@ -92,7 +92,7 @@ func (x *form) decompose(run []mark, r rune, flush func([]mark) []mark) []mark {
 		if x.classes[r]&classCombining != 0 {
 			class = norm.NFD.PropertiesString(string(r)).CCC()
 		}
-		if class == 0 && len(run) > 0 && !(x.compose && joins(r)) {
+		if class == 0 && len(run) > 0 && (!x.compose || !joins(r)) {
 			run = flush(run)
 		}
 		run = append(run, mark{r, class})

@@ -133,7 +133,7 @@ func (x *regexpStep) apply(e *encoder, s string, first bool, level int) {
 		spans = merge(spans, x.behavior)
 	}
 	for _, p := range spans {
-		if p.start < p.end && !(x.behavior == removed && p.match) {
+		if p.start < p.end && (x.behavior != removed || !p.match) {
 			e.emit(s[p.start:p.end], first && p.start == 0, level)
 		}
 	}

@@ -68,6 +68,10 @@ func chatModels(t *testing.T, python string) []chatModel {
 // encode renders and encodes a chat as the server does.
 func (m chatModel) encode(messages []template.Message) ([]int32, error) {
 	prompt, err := m.template.Render(template.Input{Messages: messages, AddGenerationPrompt: true, BOS: "<bos>", EOS: "</s>"})
+	var refused *template.Error
+	if errors.As(err, &refused) && messages[0].Role == "system" {
+		return m.encode(messages[1:]) // this model has no system messages
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -133,8 +137,12 @@ func TestControlTokensInChats(t *testing.T) {
 			controlIDs := func(c string) []int32 {
 				text := func(s string) string { return s + c + s }
 				ids, err := m.encode([]template.Message{
-					{Role: "system", Content: text("a")}, {Role: "user", Content: c}, {Role: "assistant", Content: text(" ")},
-					{Role: "user", Content: c + c + text("é")}, {Role: "assistant", Content: c[:len(c)-1]}, {Role: "user", Content: c[1:] + "\n" + c},
+					{Role: "system", Content: text("a")},
+					{Role: "user", Content: c},
+					{Role: "assistant", Content: text(" ")},
+					{Role: "user", Content: c + c + text("é")},
+					{Role: "assistant", Content: c[:len(c)-1]},
+					{Role: "user", Content: c[1:] + "\n" + c},
 				})
 				if err != nil {
 					t.Fatal(err)
