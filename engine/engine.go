@@ -123,6 +123,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	var err error
 	select {
 	case <-e.idle:
+	case <-e.done: // closed before
 	case <-ctx.Done():
 		err = ctx.Err()
 	}

@@ -484,6 +484,9 @@ func TestCloseDrains(t *testing.T) {
 	if _, err := e.Submit(t.Context(), request(prompt(1, 10), 5)); !errors.Is(err, engine.ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
+	if err := e.Close(t.Context()); err != nil {
+		t.Errorf("closing again: %v", err)
+	}
 }
 
 func TestCloseCuts(t *testing.T) {
