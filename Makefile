@@ -7,7 +7,7 @@ LDFLAGS := -X ortserve/internal/buildinfo.version=$(VERSION)
 BIN := bin/ortserve
 LINT := golangci-lint run --allow-parallel-runners
 
-.PHONY: help build run runtime model test test-long test-tokenizer test-templates lint fmt bench clean
+.PHONY: help build run runtime model test test-long test-tokenizer bench-tokenizer test-templates lint fmt bench clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test-tokenizer: model ## the tokenizer against Hugging Face's: 50 MB a family, p
 
 test-templates: ## the chat templates of 71 published models, rendered as Python's jinja2 does
 	ORTSERVE_TEMPLATES=$$(template/testdata/fetch.sh) go test -count=1 -run TestFamilies -v ./template
+
+bench-tokenizer: model ## the tokenizer's speed beside Hugging Face's, and on input that makes tokenizers slow
+	ORTSERVE_TOKENIZERS=$$(test/tokenizer/fetch.sh) go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./test/tokenizer
 
 lint: ## formatting, vet, linters, directions between packages (the first run builds the linter, 80 s)
 	go tool -modfile=tools/go.mod $(LINT)

@@ -22,7 +22,7 @@ type encoder struct {
 	merged  [shortPiece]int32
 	next    []int32
 	prev    []int32
-	heap    []uint64
+	queue   mergeQueue
 	cache   [cacheSlots]cacheSlot
 	collect func(piece string) // takes the pieces instead of the model, where it is set
 }

@@ -31,7 +31,7 @@ func (t *Tokenizer) release(e *encoder) {
 		e.ids = nil
 	}
 	if cap(e.symbols) > most {
-		e.symbols, e.next, e.prev, e.heap = nil, nil, nil, nil
+		e.symbols, e.next, e.prev, e.queue = nil, nil, nil, mergeQueue{}
 	}
 	select {
 	case t.idle <- e:
