@@ -32,7 +32,7 @@ type Model struct {
 
 	Family        string    // as Architecture; the name that model lists use for it
 	ParameterSize string    // "135M", empty where not known
-	Quantization  string    // "int4", "fp16", …; empty where not known
+	Quantization  string    // "int4", "fp16", "int8 block 64 asymmetric", …; empty where not known
 	Digest        string    // 64 hexadecimal digits; see digest.go for what it covers
 	Size          int64     // bytes of all files of the model
 	Modified      time.Time // when the newest of them was written

@@ -14,10 +14,14 @@ import (
 // maxGraphBytes is the size up to which a graph is read to describe it. A larger one has its weights inside.
 const maxGraphBytes = 64 << 20
 
+// weightsKey is the key of the graph's metadata under which our importer names the format of the weights.
+const weightsKey = "weights"
+
 // weights is what a graph says of its weights.
 type weights struct {
 	files  []string         // external data, relative to the model's directory
 	counts map[string]int64 // weights of matrices by their kind: "int4", "fp16", …
+	label  string           // what the graph's metadata calls their format: "int8 block 64 asymmetric"; empty where it does not
 }
 
 // readWeights reads the graph called name. It returns nil where the graph is large or cannot be read: whether it can be
@@ -36,6 +40,11 @@ func readWeights(f files, name string) (*weights, error) {
 		return nil, nil //nolint:nilerr // see above
 	}
 	w := &weights{counts: map[string]int64{}}
+	for _, e := range model.Metadata {
+		if e.Key == weightsKey {
+			w.label = clip(e.Value)
+		}
+	}
 	found := map[string]bool{}
 	for _, t := range model.Graph.Initializers {
 		if t.External == nil {
@@ -105,8 +114,11 @@ func product(dims []int64) int64 {
 	return n
 }
 
-// quantization is the kind of most weights; empty where there are none.
+// quantization is the format that the graph names, else the kind of most weights; empty where there are none.
 func (w *weights) quantization() string {
+	if w.label != "" {
+		return w.label
+	}
 	best := ""
 	for _, kind := range slices.Sorted(maps.Keys(w.counts)) {
 		if w.counts[kind] > 0 && (best == "" || w.counts[kind] > w.counts[best]) {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"ortserve/internal/testmodel"
+	"ortserve/models/convert"
 	"ortserve/onnx/graph"
 )
 
@@ -61,6 +63,52 @@ func TestWeights(t *testing.T) {
 	if changed, err := Describe(dir); err != nil || changed.Digest == m.Digest {
 		t.Errorf("other weights, the same digest (%v)", err)
 	}
+}
+
+// The format that a graph's metadata names is what the model is said to have: nodes do not tell all of it.
+func TestWeightsNamed(t *testing.T) {
+	f := func(named, want string) {
+		t.Helper()
+		model, err := graph.Read([]byte(graphFile(t, "weights.bin")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		model.Metadata = []graph.Entry{{Key: "producer", Value: "fp64"}, {Key: "weights", Value: named}}
+		m, err := Describe(directory(t, "genai-llama-int4", map[string]string{
+			"model.onnx": string(model.Marshal()), "weights.bin": strings.Repeat("w", 2048),
+		}))
+		if err != nil || m.Quantization != want {
+			t.Errorf("%q: quantization %q, %v, want %q", named, m.Quantization, err, want)
+		}
+	}
+	f("int8 block 64 asymmetric", "int8 block 64 asymmetric")
+	f("", "int4")
+	long := strings.Repeat("x", 1000)
+	f(long, clip(long))
+}
+
+// What an import writes is what its description says.
+func TestImportedWeights(t *testing.T) {
+	f := func(c testmodel.Config, want string) {
+		t.Helper()
+		dir := t.TempDir()
+		file := filepath.Join(dir, "tiny.gguf")
+		if err := c.GGUF("llama-bpe").Write(file); err != nil {
+			t.Fatal(err)
+		}
+		imported := filepath.Join(dir, "tiny")
+		if _, err := convert.GGUF(t.Context(), file, imported, convert.Options{Bits: c.Bits, Block: c.Block, Symmetric: c.Symmetric}); err != nil {
+			t.Fatal(err)
+		}
+		m, err := Describe(imported)
+		// Two layers of 64*(64+64+64) for queries, keys and values, output, and three of 64*128; embedding and head of 512*64: 140K.
+		if err != nil || m.Quantization != want || m.ParameterSize != "140K" {
+			t.Errorf("%+v: quantization %q, parameters %q, %v, want %q, 140K", c, m.Quantization, m.ParameterSize, err, want)
+		}
+	}
+	f(testmodel.Config{Bits: 8, Block: 64}, "int8 block 64 asymmetric")
+	f(testmodel.Config{Bits: 4, Block: 32, Symmetric: true}, "int4 block 32 symmetric")
+	f(testmodel.Config{Bits: 32}, "float32")
 }
 
 func TestWeightsElsewhere(t *testing.T) {
