@@ -44,11 +44,8 @@ func (e *Engine) retryAfter() time.Duration {
 	return min(max(e.load.service*time.Duration(max(turns, 1)), shortestRetry), longestRetry)
 }
 
-// account takes an ended sequence out of the load and into the statistics, once. The caller holds mu.
+// account takes an ended sequence out of the load and into the statistics. The caller holds mu.
 func (e *Engine) account(seq *Sequence) {
-	if seq.gone {
-		return
-	}
 	seq.gone = true
 	e.load.active--
 	e.leaveQueue(seq)

@@ -284,19 +284,20 @@ func (e *Engine) apply(moves []move) {
 	}
 }
 
-// end gives seq its last event, an error, and takes it out.
+// end ends seq with an error and takes it out.
 func (e *Engine) end(seq *Sequence, err error) {
 	seq.fail(err)
 	e.remove(seq)
 }
 
-// remove takes out a sequence that has had its last event.
+// remove takes out a sequence that has ended. Its last event comes after that: who has read it finds the slot free.
 func (e *Engine) remove(seq *Sequence) {
 	moves := e.sched.remove(seq)
 	e.mu.Lock()
 	e.account(seq)
 	e.observe()
 	e.mu.Unlock()
+	seq.stream.put(seq.final)
 	e.apply(moves)
 }
 
@@ -320,9 +321,13 @@ func (e *Engine) reset(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, seq := range all {
+		if seq.gone {
+			continue // it was taken out, or stands in both lists
+		}
 		if seq.finish == "" {
 			seq.fail(err)
 		}
 		e.account(seq)
+		seq.stream.put(seq.final)
 	}
 }

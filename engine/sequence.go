@@ -32,7 +32,8 @@ type Sequence struct {
 	cached   int // of computed, those that were there when the sequence came
 
 	submitted, started, first, last time.Time
-	finish                          FinishReason // set with the last event
+	finish                          FinishReason // set once the sequence has ended
+	final                           Event        // the last one, sent when the sequence's slot is free
 }
 
 // newSequence returns the sequence of a valid request.
@@ -59,7 +60,7 @@ func newSequence(ctx context.Context, r Request, maxLen int, now time.Time) *Seq
 	}
 }
 
-// accept takes a sampled token: it appends it, emits the text that it completes, and sets finish if the sequence ends.
+// accept takes a sampled token: it appends it, emits the text that it completes, and sets finish and final if the sequence ends.
 // The order of the checks is that of the field: stop token, length, text, stop string.
 func (s *Sequence) accept(id int32, now time.Time) {
 	if s.first.IsZero() {
@@ -86,11 +87,12 @@ func (s *Sequence) accept(id int32, now time.Time) {
 			event.Finish = FinishStop
 		}
 	}
-	if event.Finish != "" {
-		event.Usage = s.usage()
-		s.finish = event.Finish
+	if event.Finish == "" {
+		s.stream.put(event)
+		return
 	}
-	s.stream.put(event)
+	event.Usage = s.usage()
+	s.finish, s.final = event.Finish, event
 }
 
 // rest returns the text that was held back, now that no more comes, and whether a stop string ended it after all.
@@ -102,10 +104,10 @@ func (s *Sequence) rest() (text string, found bool) {
 	return text, found
 }
 
-// fail gives the sequence its last event, an error.
+// fail ends the sequence with an error.
 func (s *Sequence) fail(err error) {
 	s.finish = FinishError
-	s.stream.put(Event{Finish: FinishError, Err: err, Usage: s.usage()})
+	s.final = Event{Finish: FinishError, Err: err, Usage: s.usage()}
 }
 
 // usage returns what the sequence took so far.
