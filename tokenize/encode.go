@@ -5,9 +5,9 @@ import "sort"
 // Options says how a text is read.
 type Options struct {
 	// Literal has the byte ranges of the text in which control tokens are plain text, ascending and not overlapping. A
-	// control token that overlaps one at all is plain text.
+	// control token, or any other added token, that overlaps one at all is plain text.
 	Literal [][2]int
-	// LiteralAll makes all of the text plain text: no control token counts.
+	// LiteralAll makes all of the text plain text: no control token counts (special ones, and others written like one).
 	LiteralAll bool
 	// Template adds what the post-processor of tokenizer.json adds (add_special_tokens=True in Hugging Face).
 	Template bool
