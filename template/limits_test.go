@@ -20,7 +20,8 @@ func TestLimits(t *testing.T) {
 				t.Errorf("%s: %v is not an *Error", what, err)
 			}
 		}
-		if err == nil || !strings.Contains(err.Error(), want) {
+		// On a busy machine the limit of time may come before that of steps.
+		if err == nil || !strings.Contains(err.Error(), want) && !(want == "steps" && strings.Contains(err.Error(), "longer than")) {
 			t.Errorf("%s: error %.200v, want one that says %q", what, err, want)
 		}
 		took := time.Since(start)
@@ -56,19 +57,19 @@ func TestLimits(t *testing.T) {
 	f("a large power", "{{ 10 ** 10 ** 10 }}", "too large")
 	f("a large product", "{{ 9223372036854775807 * 2 }}", "too large")
 	f("a large sum", "{{ 9223372036854775807 + 1 }}", "too large")
-	f("deep brackets", "{{ "+strings.Repeat("(", 100000)+"1"+strings.Repeat(")", 100000)+" }}", "200 deep")
-	f("deep lists", "{{ "+strings.Repeat("[", 100000)+strings.Repeat("]", 100000)+" }}", "200 deep")
-	f("deep dictionaries", "{{ "+strings.Repeat("{1:", 100000)+"1"+strings.Repeat("}", 100000)+" }}", "200 deep")
-	f("deep negation", "{{ "+strings.Repeat("not ", 100000)+"1 }}", "200 deep")
-	f("deep signs", "{{ "+strings.Repeat("-", 100000)+"1 }}", "200 deep")
-	f("deep conditions", "{{ "+strings.Repeat("1 if 1 else ", 100000)+"1 }}", "200 deep")
-	f("deep blocks", strings.Repeat("{% if 1 %}", 100000), "200 deep")
-	f("deep targets", "{% set "+strings.Repeat("(", 100000)+"a"+strings.Repeat(")", 100000)+" = 1 %}", "200 deep")
-	f("many filters", "{{ 'a'"+strings.Repeat("|e", 100000)+" }}", "1000")
-	f("many sums", "{{ 1"+strings.Repeat("+1", 100000)+" }}", "1000")
-	f("many calls", "{{ f"+strings.Repeat("()", 100000)+" }}", "1000")
-	f("many attributes", "{{ f"+strings.Repeat(".a", 100000)+" }}", "1000")
-	f("many conjunctions", "{{ 1"+strings.Repeat(" and 1", 100000)+" }}", "1000")
+	f("deep brackets", "{{ "+strings.Repeat("(", 5000)+"1"+strings.Repeat(")", 5000)+" }}", "200 deep")
+	f("deep lists", "{{ "+strings.Repeat("[", 5000)+strings.Repeat("]", 5000)+" }}", "200 deep")
+	f("deep dictionaries", "{{ "+strings.Repeat("{1:", 5000)+"1"+strings.Repeat("}", 5000)+" }}", "200 deep")
+	f("deep negation", "{{ "+strings.Repeat("not ", 5000)+"1 }}", "200 deep")
+	f("deep signs", "{{ "+strings.Repeat("-", 5000)+"1 }}", "200 deep")
+	f("deep conditions", "{{ "+strings.Repeat("1 if 1 else ", 5000)+"1 }}", "200 deep")
+	f("deep blocks", strings.Repeat("{% if 1 %}", 5000), "200 deep")
+	f("deep targets", "{% set "+strings.Repeat("(", 5000)+"a"+strings.Repeat(")", 5000)+" = 1 %}", "200 deep")
+	f("many filters", "{{ 'a'"+strings.Repeat("|e", 5000)+" }}", "1000")
+	f("many sums", "{{ 1"+strings.Repeat("+1", 5000)+" }}", "1000")
+	f("many calls", "{{ f"+strings.Repeat("()", 5000)+" }}", "1000")
+	f("many attributes", "{{ f"+strings.Repeat(".a", 5000)+" }}", "1000")
+	f("many conjunctions", "{{ 1"+strings.Repeat(" and 1", 5000)+" }}", "1000")
 	f("much source", strings.Repeat("x", 5<<20), "4194304")
 }
 

@@ -131,9 +131,9 @@ answers pause longer meanwhile.`)
 	f.whole(&c.QueueTokens, "queue-tokens", 0, maxMax, `prompt tokens that may wait for a slot, of all requests together
 (131072); 0 is any number. Above it a request is answered 503.`)
 	f.add(&option{
-		name: "speculate", arg: "WHEN", help: `auto or off (auto): whether a sequence that runs alone verifies drafts of
-its next tokens, looked up in its own text. Faster where a text repeats
-itself; never with --deterministic.`,
+		name: "speculate", arg: "WHEN", help: `auto or off (auto): whether a sequence that runs alone verifies drafts
+of its next tokens, looked up in its own text. Faster where a text
+repeats itself; never with --deterministic.`,
 		set: func(v string) error {
 			if v != "auto" && v != "off" {
 				return errors.New("must be one of auto, off")
@@ -166,13 +166,15 @@ says no (5s): the time a load balancer takes to notice. SIGINT skips it.`)
 after it is cut off.`)
 
 	f.group = "Log"
-	f.add(&option{name: "log-level", arg: "LEVEL", help: `debug, info, warn or error (info). Prompts and answers are in none.`,
+	f.add(&option{
+		name: "log-level", arg: "LEVEL", help: `debug, info, warn or error (info). Prompts and answers are in none.`,
 		set: func(v string) error {
 			if err := c.LogLevel.UnmarshalText([]byte(v)); err != nil || strings.ContainsAny(v, "+-") {
 				return errors.New("must be one of debug, info, warn, error")
 			}
 			return nil
-		}})
+		},
+	})
 	f.oneOf(&c.LogFormat, "log-format", `text or json: one line an event on standard error (text).`, "text", "json")
 	return f
 }

@@ -28,9 +28,9 @@ func environment(pairs ...string) func(string) string {
 
 func defaults() Serve {
 	return Serve{
-		Addr: "127.0.0.1:9112", Provider: "auto", Chunk: 128, Queue: 128,
+		Addr: "127.0.0.1:9112", Provider: "auto", Chunk: 128, Queue: 128, QueueTokens: 131072, Speculate: true,
 		Models:         []ModelSource{{Source: "smollm2:135m"}},
-		RequestTimeout: 15 * time.Minute, StallTimeout: 30 * time.Second, Drain: 30 * time.Second,
+		RequestTimeout: 10 * time.Minute, StallTimeout: 30 * time.Second, DrainDelay: 5 * time.Second, Drain: 20 * time.Second,
 		LogFormat: "text",
 	}
 }
@@ -69,12 +69,16 @@ func TestParseServe(t *testing.T) {
 	f("--memory-limit 6GiB", none, func(c *Serve) { c.MemoryLimit = 6 << 30 })
 	f("--memory-limit 1.5gb", none, func(c *Serve) { c.MemoryLimit = 1_500_000_000 })
 	f("--memory-limit 123", none, func(c *Serve) { c.MemoryLimit = 123 })
-	f("--request-timeout 0 --stall-timeout 1m --drain-delay 5s --drain 2m30s", none, func(c *Serve) {
-		c.RequestTimeout, c.StallTimeout, c.DrainDelay, c.Drain = 0, time.Minute, 5*time.Second, 150*time.Second
+	f("--request-timeout 0 --stall-timeout 1m --drain-delay 0 --drain 2m30s", none, func(c *Serve) {
+		c.RequestTimeout, c.StallTimeout, c.DrainDelay, c.Drain = 0, time.Minute, 0, 150*time.Second
 	})
 	f("--log-level debug --log-format json --chunk 512 --queue 0", none, func(c *Serve) {
 		c.LogLevel, c.LogFormat, c.Chunk, c.Queue = slog.LevelDebug, "json", 512, 0
 	})
+	f("--queue-tokens 0 --speculate off --deterministic --cache-scope-header X-User --shared-prefix a --shared-prefix b", none, func(c *Serve) {
+		c.QueueTokens, c.Speculate, c.Deterministic, c.ScopeHeader, c.SharedPrefix = 0, false, true, "X-User", []string{"a", "b"}
+	})
+	f("", []string{"ORTSERVE_SHARED_PREFIX=a,b"}, func(c *Serve) { c.SharedPrefix = []string{"a", "b"} })
 	f("", []string{"ORTSERVE_LOG_LEVEL=warn"}, func(c *Serve) { c.LogLevel = slog.LevelWarn })
 }
 
@@ -116,6 +120,8 @@ func TestParseServeRefuses(t *testing.T) {
 	f("--stall-timeout 0", none, "--stall-timeout", "between 1s and 720h")
 	f("--log-level loud", none, "--log-level", "debug, info, warn, error")
 	f("--log-level info+2", none, "--log-level", "debug, info, warn, error")
+	f("--speculate on", none, "--speculate", "auto, off")
+	f("--queue-tokens -1", none, "--queue-tokens", "between 0 and")
 	f("--log-format xml", none, "--log-format", "text, json")
 	f("--insecure-no-auth=maybe", none, "--insecure-no-auth", "true or false")
 	f("", []string{"ORTSERVE_INSECURE_NO_AUTH=maybe"}, "ORTSERVE_INSECURE_NO_AUTH", "true or false")
