@@ -99,7 +99,7 @@ func TestHarmlessChats(t *testing.T) {
 					Messages []template.Message `json:"messages"`
 					IDs      []int32            `json:"ids"`
 				}
-				if err := d.Decode(&chat); err == io.EOF {
+				if err := d.Decode(&chat); errors.Is(err, io.EOF) {
 					break
 				} else if err != nil {
 					t.Fatal(err)

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -133,7 +134,7 @@ func compare(t *testing.T, python, dir string, size, seed int) {
 	texts, bytes, wrong := 0, 0, 0
 	for {
 		f, err := readFrame(r)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
