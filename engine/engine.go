@@ -11,7 +11,7 @@ import (
 
 // Options are the limits and modes of an Engine. The zero value of a field takes the default in brackets.
 type Options struct {
-	Chunk       int  // prompt tokens a run while other sequences decode [128]; while none does it is the model's
+	Chunk       int  // prompt tokens a run while other sequences decode [256]; while none does it is the model's
 	Queue       int  // requests that may wait for a slot [64]
 	QueueTokens int  // prompt tokens that may wait, of all requests together; one request may always wait [no limit]
 	Speculate   bool // a sequence that runs alone verifies drafts from its own tokens
@@ -48,7 +48,7 @@ type Engine struct {
 func New(m Model, o Options) *Engine {
 	info := m.Info()
 	if o.Chunk <= 0 {
-		o.Chunk = 128
+		o.Chunk = 256
 	}
 	if o.Queue <= 0 {
 		o.Queue = 64

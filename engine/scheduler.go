@@ -100,22 +100,34 @@ func (s *Scheduler) planDecode(p *plan) {
 
 // planPrefill fills p with the next chunk of the prompt.
 func (s *Scheduler) planPrefill(p *plan) {
-	seq := s.prefill
-	n := s.options.chunk
+	seq, limit := s.prefill, s.options.chunk
 	if s.running == 0 {
-		n = s.options.idle
+		limit = s.options.idle
 	}
-	rest, logits := seq.prompt-seq.computed, 0
-	if n >= rest {
-		n, logits = rest, 1
-	} else if n == rest-1 {
-		n-- // leave two
+	rest := seq.prompt - seq.computed
+	n, logits := chunk(rest, limit), 0
+	if n == rest {
+		logits = 1
 	}
 	p.seqs = append(p.seqs, seq)
 	p.batch.Rows = append(p.batch.Rows, Row{
 		Slot: seq.slot, Past: seq.computed, Tokens: seq.tokens[seq.computed : seq.computed+n], Logits: logits,
 	})
 	p.batch.Idle = s.held(seq.slot + 1)
+}
+
+// chunk returns how many of rest tokens to compute in one run of at most limit. The runs of a prompt are of about the same length, because
+// a short one uses the matrix products badly, and none leaves a single token, see minChunk.
+func chunk(rest, limit int) int {
+	if rest <= limit {
+		return rest
+	}
+	runs := (rest + limit - 1) / limit
+	n := (rest + runs - 1) / runs
+	if n == rest-1 {
+		n--
+	}
+	return n
 }
 
 // held is how many tokens slot i holds; the scratch slot holds none.

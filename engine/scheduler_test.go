@@ -362,3 +362,36 @@ func TestKeepsOtherConversation(t *testing.T) {
 		t.Errorf("%d tokens of the first conversation were cached, want 88", seq.cached)
 	}
 }
+
+func TestChunk(t *testing.T) {
+	f := func(prompt, limit int, want ...int) {
+		t.Helper()
+		var got []int
+		for rest := prompt; rest > 0; rest -= got[len(got)-1] {
+			got = append(got, chunk(rest, limit))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("a prompt of %d, at most %d a run: %v, want %v", prompt, limit, got, want)
+		}
+	}
+	f(1, 3, 1)
+	f(3, 3, 3)
+	f(4, 3, 2, 2)
+	f(5, 3, 3, 2)
+	f(7, 3, 3, 2, 2)
+	f(128, 128, 128)
+	f(129, 128, 65, 64)
+	f(165, 128, 83, 82)
+	f(1000, 256, 250, 250, 250, 250)
+	for limit := minChunk; limit < 20; limit++ {
+		for prompt := 2; prompt < 100; prompt++ {
+			for rest := prompt; rest > 0; {
+				n := chunk(rest, limit)
+				if n < 2 || n > limit {
+					t.Fatalf("a prompt of %d, at most %d a run: %d of %d left", prompt, limit, n, rest)
+				}
+				rest -= n
+			}
+		}
+	}
+}

@@ -64,7 +64,7 @@ const (
 // the error is flag.ErrHelp. Every other error is one line for the operator.
 func ParseServe(args []string, env func(string) string, out io.Writer) (*Serve, error) {
 	c := &Serve{
-		Addr: "127.0.0.1:9112", Provider: "auto", Chunk: 128, Queue: 128,
+		Addr: "127.0.0.1:9112", Provider: "auto", Chunk: 256, Queue: 128,
 		RequestTimeout: 10 * time.Minute, StallTimeout: 30 * time.Second, DrainDelay: 5 * time.Second, Drain: 20 * time.Second,
 		LogFormat: "text", QueueTokens: 1 << 17, Speculate: true,
 	}
@@ -123,7 +123,7 @@ slots x max-len tokens is set aside.`)
 	f.whole(&c.MaxLen, "max-len", 0, maxMax, `tokens that a sequence may hold, prompt and answer together; 0 takes the
 model's own window, at most 8192, less where memory is short. A longer
 prompt is refused; an answer that reaches it ends there.`)
-	f.whole(&c.Chunk, "chunk", 2, maxChunk, `prompt tokens a run (128). Larger reads long prompts faster; running
+	f.whole(&c.Chunk, "chunk", 2, maxChunk, `prompt tokens a run (256). Larger reads long prompts faster; running
 answers pause longer meanwhile.`)
 	f.whole(&c.Queue, "queue", 0, maxQueue, `requests that may wait for a slot (128). Above it a request is answered
 503 with Retry-After at once.`)
