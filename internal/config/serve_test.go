@@ -28,7 +28,7 @@ func environment(pairs ...string) func(string) string {
 
 func defaults() Serve {
 	return Serve{
-		Addr: "127.0.0.1:9112", Provider: "auto", Chunk: 128, Queue: 128, QueueTokens: 131072, Speculate: true,
+		Addr: "127.0.0.1:9112", Provider: "auto", Chunk: 256, Queue: 128, QueueTokens: 131072, Speculate: true,
 		Models:         []ModelSource{{Source: "smollm2:135m"}},
 		RequestTimeout: 10 * time.Minute, StallTimeout: 30 * time.Second, DrainDelay: 5 * time.Second, Drain: 20 * time.Second,
 		LogFormat: "text",
