@@ -165,7 +165,7 @@ func (t *Tokenizer) buildMatchers() {
 }
 
 // maxAdded bounds an added token, and so what one look for it costs.
-const maxAdded = 4096
+const maxAdded = 512
 
 // put notes the piece of an id.
 func (t *Tokenizer) put(id int32, piece string) {
