@@ -7,7 +7,7 @@ LDFLAGS := -X ortserve/internal/buildinfo.version=$(VERSION)
 BIN := bin/ortserve
 LINT := golangci-lint run --allow-parallel-runners
 
-.PHONY: help build run runtime model test test-long test-tokenizer bench-tokenizer test-templates lint fmt bench clean
+.PHONY: help build run runtime model test test-long test-tokenizer bench-tokenizer test-templates lint fmt bench bench-peers clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,3 +54,6 @@ bench: runtime model ## what HTTP, batching and sampling cost against the bare g
 
 clean: ## remove what was built here; models and libraries stay in ORTSERVE_HOME
 	rm -rf bin
+
+bench-peers: runtime model ## this server beside llama.cpp's and onnxruntime-genai (ARGS='-wait 10m -write'): builds them on the first run
+	go run ./bench/peers $(ARGS)
