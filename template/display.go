@@ -92,6 +92,9 @@ func writeList(b *builder, l *list, depth int) error {
 			end = ",)"
 		}
 	case kindRange:
+		if l.shown == "" { // a slice of one
+			return typeErrorf("a part of a range cannot be printed: make it a list first")
+		}
 		b.own(l.shown)
 		return nil
 	case kindView, kindGenerator:

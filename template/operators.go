@@ -8,11 +8,11 @@ import (
 
 // binary is a op b.
 func (e *evaluator) binary(op string, a, b value) (value, error) {
-	if err := refuseUndefined(a, b); err != nil {
-		return nil, err
-	}
 	if t, ok := a.(text); ok && op == "%" {
 		return e.percent(t, b)
+	}
+	if err := refuseUndefined(a, b); err != nil {
+		return nil, err
 	}
 	switch op {
 	case "+":
@@ -174,20 +174,34 @@ func floats(op string, x, y float64) (value, error) {
 	case "*":
 		return x * y, nil
 	case "**":
-		return math.Pow(x, y), nil
+		r := math.Pow(x, y)
+		if math.IsInf(r, 0) && !math.IsInf(x, 0) && !math.IsInf(y, 0) {
+			return nil, typeErrorf("%v ** %v is too large", x, y)
+		}
+		if x < 0 && math.IsNaN(r) && !math.IsNaN(y) {
+			return nil, typeErrorf("%v ** %v is a complex number", x, y)
+		}
+		return r, nil
 	}
 	if y == 0 {
 		return nil, typeErrorf("division by zero")
 	}
 	m := math.Mod(x, y)
-	if m != 0 && (m < 0) != (y < 0) {
+	switch {
+	case m == 0:
+		m = math.Copysign(0, y)
+	case (m < 0) != (y < 0):
 		m += y
 	}
 	switch op {
 	case "/":
 		return x / y, nil
 	case "//":
-		return math.Round((x - m) / y), nil
+		q := math.Round((x - m) / y)
+		if q == 0 {
+			q = math.Copysign(0, x/y)
+		}
+		return q, nil
 	}
 	return m, nil
 }
@@ -271,6 +285,11 @@ func (e *evaluator) slice(of, from, to, step value) (value, error) {
 	if err := refuseUndefined(of, from, to, step); err != nil {
 		return nil, err
 	}
+	if l, ok := of.(*list); !ok || l.kind > kindRange {
+		if _, ok := of.(text); !ok {
+			return nil, typeErrorf("'%s' object is not subscriptable by slices", typeName(of))
+		}
+	}
 	count, err := length(of)
 	if err != nil {
 		return nil, err
@@ -296,9 +315,6 @@ func (e *evaluator) slice(of, from, to, step value) (value, error) {
 		}
 		return b.text(), nil
 	case *list:
-		if of.kind > kindRange {
-			break
-		}
 		items := make([]value, 0, len(at))
 		for _, i := range at {
 			items = append(items, of.items[i])

@@ -187,7 +187,7 @@ func (p *parser) test(of expr) (expr, error) {
 		if t.args, err = p.arguments(); err != nil {
 			return nil, err
 		}
-	case next.kind == tokenName && !slices.Contains([]string{"else", "or", "and", "if", "in", "not"}, next.s),
+	case next.kind == tokenName && !slices.Contains([]string{"else", "or", "and"}, next.s),
 		next.kind == tokenString, next.kind == tokenInteger, next.kind == tokenFloat,
 		p.is(tokenOperator, "["), p.is(tokenOperator, "{"):
 		if next.kind == tokenName && next.s == "is" {

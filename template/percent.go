@@ -7,6 +7,17 @@ import (
 	"unicode/utf8"
 )
 
+// indexed says whether Python takes b for a mapping, of which a format need not use anything.
+func indexed(b value) bool {
+	switch b := b.(type) {
+	case *dict, undefined:
+		return true
+	case *list:
+		return b.kind == kindList || b.kind == kindRange
+	}
+	return false
+}
+
 // percentSpec reads flags, width, precision and kind and returns how long they are.
 func percentSpec(s string, take func() (value, error)) (spec, int, error) {
 	p := spec{fill: " ", align: '>', precision: -1}
@@ -139,7 +150,7 @@ func (e *evaluator) percent(t text, b value) (value, error) {
 		}
 	}
 	out.join(t.slice(at, len(t.s)))
-	if next < len(args) && mapping == nil {
+	if next < len(args) && !indexed(b) {
 		return nil, typeErrorf("not all arguments converted during string formatting")
 	}
 	r := out.text()

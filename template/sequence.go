@@ -12,7 +12,7 @@ func (e *evaluator) iterate(v value) ([]value, error) {
 	case text:
 		items := make([]value, 0, len(v.s))
 		for i, r := range v.s {
-			items = append(items, v.slice(i, i+len(string(r))))
+			items = append(items, v.slice(i, i+len(string(r))).plain())
 		}
 		return items, e.spend(len(items))
 	case *list:
