@@ -12,7 +12,7 @@ const (
 	maxSteps  = 1_000_000
 	maxText   = 4 << 20 // bytes of the prompt, and of any text made on the way
 	maxCalls  = 64      // macros inside macros
-	maxTime   = 2 * time.Second
+	maxTime   = 10 * time.Second
 	bytesStep = 128 // bytes of text that count as one step
 )
 

@@ -26,7 +26,7 @@ func TestLimits(t *testing.T) {
 		}
 		took := time.Since(start)
 		t.Logf("%s: %s", what, took)
-		if took > 20*time.Second { // a guard against hanging: ten times the limit
+		if took > 60*time.Second { // a guard against hanging
 			t.Errorf("%s took %s", what, took)
 		}
 	}
