@@ -20,6 +20,7 @@ type exchange struct {
 	method, path string
 	streaming    bool // the answer goes on after the handler has returned
 
+	key    Key                 // who asked
 	model  string              // as the client called it, once it was found
 	finish engine.FinishReason // of what a model did
 	usage  engine.Usage
@@ -70,6 +71,9 @@ func (x *exchange) log(status int) {
 		slog.String("path", clean(x.path)),
 		slog.Int("status", status),
 		slog.Int64("ms", x.now().Sub(x.begin).Milliseconds()),
+	}
+	if x.key.Name != "" {
+		attrs = append(attrs, slog.String("key", x.key.Name))
 	}
 	if x.model != "" {
 		attrs = append(attrs, slog.String("model", clean(x.model)))

@@ -30,6 +30,7 @@ const (
 	kindClosing
 	kindTimeout
 	kindClientGone
+	kindRateLimited
 	kindUnauthorized
 	kindForbidden
 	kindNoRoute
@@ -55,6 +56,7 @@ var errorTable = [...]struct {
 	kindClosing:        {http.StatusServiceUnavailable, "unavailable_error", "shutting_down"},
 	kindTimeout:        {http.StatusGatewayTimeout, "server_error", "request_timeout"},
 	kindClientGone:     {499, "server_error", "client_gone"},
+	kindRateLimited:    {http.StatusTooManyRequests, "rate_limit_error", "rate_limit_exceeded"},
 	kindUnauthorized:   {http.StatusUnauthorized, "authentication_error", "invalid_api_key"},
 	kindForbidden:      {http.StatusForbidden, "permission_error", ""},
 	kindNoRoute:        {http.StatusNotFound, "not_found_error", ""},
@@ -73,7 +75,7 @@ type apiError struct {
 	cause   error  // for the log alone
 
 	promptTokens, window int           // of kindContextLength
-	retryAfter           time.Duration // of kindOverloaded and kindClosing
+	retryAfter           time.Duration // of kindOverloaded, kindClosing and kindRateLimited
 }
 
 // Error implements error.
@@ -205,14 +207,17 @@ func (e *apiError) ollamaBody() ollamaError { return ollamaError{Error: e.messag
 // isOllama says whether errors of that path are told in Ollama's shape; OpenAI's is the shape of all others.
 func isOllama(path string) bool { return path == "/api" || strings.HasPrefix(path, "/api/") }
 
-// sendError writes err as the answer, in the dialect of the request's path.
-func sendError(c *fiber.Ctx, err *apiError) error {
+// sendError writes err as the answer to a request of that path, in its dialect.
+func sendError(c *fiber.Ctx, path string, err *apiError) error {
 	c.Response().ResetBody()
 	c.Status(err.status())
 	if err.retryAfter > 0 {
 		c.Set(fiber.HeaderRetryAfter, strconv.FormatInt(int64(math.Ceil(err.retryAfter.Seconds())), 10))
 	}
-	if isOllama(c.Path()) {
+	if err.kind == kindUnauthorized {
+		c.Set(fiber.HeaderWWWAuthenticate, "Bearer")
+	}
+	if isOllama(path) {
 		return sendJSON(c, ollamaJSON, err.ollamaBody())
 	}
 	return sendJSON(c, openaiJSON, err.openaiBody())

@@ -34,6 +34,9 @@ type generation struct {
 
 // begin finds the model and watches the client. After it, every path must reach close.
 func (s *server) begin(c *fiber.Ctx, name string) (*generation, error) {
+	if err := s.take(exchangeOf(c).key); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	stop := s.watcher.watch(c.Context().Conn(), func() { cancel(errClientGone) })
 	ctx, cancelTimeout := context.WithTimeoutCause(ctx, s.RequestTimeout,
@@ -93,6 +96,7 @@ func (g *generation) submit(prompt []int32, s *sampling, defaults sample.Params,
 		StopTokens:  g.StopTokens,
 		Stop:        s.stop,
 		Detokenizer: g.Tokenizer.NewStream(true),
+		Group:       g.x.key.Group,
 		Scope:       scope,
 	})
 	if err != nil {
@@ -100,6 +104,7 @@ func (g *generation) submit(prompt []int32, s *sampling, defaults sample.Params,
 	}
 	g.prompt, g.events = prompt, events
 	g.x.usage.PromptTokens = len(prompt)
+	g.server.spend(g.x.key, len(prompt))
 	return nil
 }
 
@@ -107,6 +112,7 @@ func (g *generation) submit(prompt []int32, s *sampling, defaults sample.Params,
 func (g *generation) next(ctx context.Context) (engine.Event, error) {
 	ev, err := g.events.Next(ctx)
 	g.x.usage.CompletionTokens += len(ev.Tokens)
+	g.server.spend(g.x.key, len(ev.Tokens))
 	switch {
 	case err != nil && g.ctx.Err() != nil:
 		err = context.Cause(g.ctx)

@@ -44,7 +44,7 @@ func TestBodyLimit(t *testing.T) {
 
 	endless := "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" +
 		strings.Repeat("1000\r\n"+strings.Repeat("x", 0x1000)+"\r\n", 17)
-	if r := w.raw(endless); r.status != 413 || !strings.Contains(r.body, "the body is larger than 65536 bytes") {
+	if r := w.raw(endless); r.status != 413 || r.body != `{"error":"the body is larger than 65536 bytes"}` {
 		t.Errorf("chunks without end: %d %s", r.status, r.body)
 	}
 	// A client that asks first is told before it sends.
@@ -92,6 +92,7 @@ func TestSlowRequest(t *testing.T) {
 		}
 	}
 	f("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{", `"code":"request_not_received"`)
+	f("POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{", `{"error":"`)
 	f("POST /v1/chat/compl", `"code":"request_not_received"`)
 }
 

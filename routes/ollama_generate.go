@@ -70,7 +70,11 @@ func (s *server) generate(c *fiber.Ctx) error {
 		return err
 	}
 	g.reportWindow(c, &req.options)
-	if err := g.submit(prompt, &req.options.sampling, ollamaDefaults, req.options.limits(), ""); err != nil {
+	scope, err := s.scopeOf(c, "")
+	if err != nil {
+		return err
+	}
+	if err := g.submit(prompt, &req.options.sampling, ollamaDefaults, req.options.limits(), scope); err != nil {
 		return ollamaParam(err)
 	}
 	if req.stream {

@@ -101,7 +101,11 @@ func (s *server) chatCompletions(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if err := g.submit(prompt, &req.sampling, openaiDefaults, limits{maxTokens: req.limit()}, req.cacheSalt); err != nil {
+	scope, err := s.scopeOf(c, req.cacheSalt)
+	if err != nil {
+		return err
+	}
+	if err := g.submit(prompt, &req.sampling, openaiDefaults, limits{maxTokens: req.limit()}, scope); err != nil {
 		return err
 	}
 	id, err := s.newID()

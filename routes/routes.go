@@ -16,10 +16,19 @@ type Options struct {
 	Logger  *slog.Logger // [slog.Default()]
 	Ready   func() bool  // whether /readyz says so; false while models load and while the server drains [always]
 
+	Keys            *Keys    // who may use the server [everybody; see OpenAdmin, AllowHosts, AllowOrigins]
+	OpenAdmin       bool     // without Keys, whether everybody may change what the server holds too
+	PublicDiscovery bool     // the version and the lists of models need no key
+	AllowHosts      []string // patterns of Host headers, beside local ones; looked at without Keys alone
+	AllowOrigins    []string // patterns of origins of web pages, beside local ones
+	ScopeHeader     string   // header with the user's id, which bounds prefix reuse [none]
+	KeyRequests     int      // requests that a key may send in a minute [any number]
+	KeyTokens       int      // tokens that a key may use in a minute [any number]
+
 	BodyLimit      int           // bytes of a request's body [16 MiB]
 	StallTimeout   time.Duration // how long a write may wait for a client that does not read [30 s]
 	RequestTimeout time.Duration // how long a model may work for one request, its wait included [10 min]
-	ReadTimeout    time.Duration // how long a request may take to arrive [1 min]
+	ReadTimeout    time.Duration // how long a header may take to arrive, and a body beside its minimum rate [15 s]
 	IdleTimeout    time.Duration // how long a connection may lie idle [2 min]
 	Heartbeat      time.Duration // how long a stream of server-sent events is silent before it sends a comment [10 s]
 }
@@ -42,6 +51,7 @@ func (s *server) app() *fiber.App {
 	})
 	app.Server().CloseOnShutdown = true // the last answer on a connection says that it is the last
 	app.Server().ExpectHandler = s.expect(app)
+	app.Server().HeaderReceived = s.arrived
 
 	app.Use(s.around)
 

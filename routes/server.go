@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -20,7 +21,9 @@ import (
 // server is what the handlers share.
 type server struct {
 	Options
-	watcher watcher
+	watcher  watcher
+	quotas   quotas
+	arrivals sync.Map // *fasthttp.RequestHeader -> *arrival
 	// now and newID are replaced in tests, so that answers can be compared byte for byte.
 	now   func() time.Time
 	newID func() (string, error)
@@ -37,7 +40,7 @@ func newServer(o Options) *server {
 	defaultTo(&o.BodyLimit, 16<<20)
 	defaultTo(&o.StallTimeout, 30*time.Second)
 	defaultTo(&o.RequestTimeout, 10*time.Minute)
-	defaultTo(&o.ReadTimeout, time.Minute)
+	defaultTo(&o.ReadTimeout, 15*time.Second)
 	defaultTo(&o.IdleTimeout, 2*time.Minute)
 	defaultTo(&o.Heartbeat, 10*time.Second)
 	return &server{Options: o, watcher: watcher{log: o.Logger}, now: time.Now, newID: randomID}
@@ -55,7 +58,8 @@ func randomID() (string, error) {
 	return strings.ReplaceAll(id.String(), "-", ""), err
 }
 
-// around is what every request passes: it gets an id, a fence against panics, its errors are told in its dialect, and it is logged.
+// around is what every request passes: it gets an id, a fence against panics, it must be allowed, its errors are told in its dialect, and
+// it is logged.
 func (s *server) around(c *fiber.Ctx) error {
 	x, err := s.newExchange(c)
 	if err == nil {
@@ -79,6 +83,18 @@ func (s *server) fenced(c *fiber.Ctx, x *exchange) (err error) {
 			err = fmt.Errorf("panic: %v", r)
 		}
 	}()
+	s.cors(c)
+	if a := s.arrivalOf(c); a != nil && a.err != nil {
+		c.Context().SetConnectionClose()
+		x.key = a.key
+		return a.err
+	}
+	if x.key, err = s.admit(&c.Request().Header, c.Path()); err != nil {
+		return err
+	}
+	if c.Method() == fiber.MethodOptions {
+		return s.options(c)
+	}
 	return c.Next()
 }
 
@@ -88,16 +104,16 @@ func (s *server) fail(c *fiber.Ctx, x *exchange, err error) error {
 	x.err = explain(err)
 	switch x.err.kind {
 	case kindNoRoute:
-		x.err.message = fmt.Sprintf("there is no route %s %s", c.Method(), quote(c.Path()))
+		x.err.message = fmt.Sprintf("there is no route %s %s", x.method, quote(x.path))
 	case kindMethod:
-		x.err.message = fmt.Sprintf("%s is not allowed on %s", clip(c.Method()), quote(c.Path()))
+		x.err.message = fmt.Sprintf("%s is not allowed on %s", clip(x.method), quote(x.path))
 		if allow := c.GetRespHeader(fiber.HeaderAllow); allow != "" {
 			x.err.message += ", " + allow + " is"
 		}
 	case kindTooLarge:
 		x.err.message = fmt.Sprintf("the body is larger than %d bytes", s.BodyLimit)
 	}
-	return sendError(c, x.err)
+	return sendError(c, x.path, x.err)
 }
 
 // rejected answers a request that fasthttp could not read, which no handler has seen.
@@ -106,7 +122,14 @@ func (s *server) rejected(c *fiber.Ctx, err error) error {
 	if idErr != nil {
 		err = idErr
 	}
-	if explain(err).kind == kindTooLarge && !errors.Is(err, errNotSent) {
+	if a := s.arrivalOf(c); a != nil {
+		x.method, x.path, x.key = a.method, a.path, a.key
+		if a.err != nil {
+			err = fmt.Errorf("%w: %w", a.err, err)
+		}
+	}
+	s.cors(c)
+	if tooLarge := new(fiber.Error); errors.As(err, &tooLarge) && tooLarge.Code == fiber.StatusRequestEntityTooLarge && !errors.Is(err, errNotSent) {
 		discard(c.Context().Conn())
 	}
 	err = s.fail(c, x, err)
@@ -137,7 +160,8 @@ var errNotSent = fmt.Errorf("announced: %w", fiber.ErrRequestEntityTooLarge)
 // expect answers a client that asks, before it sends a body, whether it may (Expect: 100-continue).
 func (s *server) expect(app *fiber.App) func(*fasthttp.RequestCtx) int {
 	return func(ctx *fasthttp.RequestCtx) int {
-		if ctx.Request.Header.ContentLength() <= s.BodyLimit {
+		a, ok := s.arrivals.Load(&ctx.Request.Header)
+		if refused := ok && a.(*arrival).err != nil; !refused && ctx.Request.Header.ContentLength() <= s.BodyLimit { //nolint:errcheck,forcetypeassert // nothing else is stored
 			return fasthttp.StatusContinue
 		}
 		c := app.AcquireCtx(ctx)
@@ -145,7 +169,7 @@ func (s *server) expect(app *fiber.App) func(*fasthttp.RequestCtx) int {
 		if err := s.rejected(c, errNotSent); err != nil {
 			return fasthttp.StatusInternalServerError
 		}
-		return fasthttp.StatusRequestEntityTooLarge
+		return ctx.Response.StatusCode()
 	}
 }
 

@@ -33,6 +33,13 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 		return err
 	}
 	log := newLogger(t.err, c)
+	keys, err := routes.LoadKeys(c.Access.APIKey, c.Access.AdminKey, c.Access.KeyFile)
+	if err != nil {
+		return err
+	}
+	if keys == nil && !c.Loopback() {
+		log.Warn("other machines can reach this server and are not asked for a key", "addr", c.Addr)
+	}
 	list, err := findModels(c.Models)
 	if err != nil {
 		return err
@@ -55,6 +62,15 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 		Ready:          func() bool { return !draining.Load() && p.Ready() },
 		StallTimeout:   c.StallTimeout,
 		RequestTimeout: c.RequestTimeout,
+
+		Keys:            keys,
+		OpenAdmin:       c.Loopback(),
+		PublicDiscovery: c.Access.PublicDiscovery,
+		AllowHosts:      c.Access.AllowHosts,
+		AllowOrigins:    c.Access.AllowOrigins,
+		ScopeHeader:     c.ScopeHeader,
+		KeyRequests:     c.Access.KeyRequests,
+		KeyTokens:       c.Access.KeyTokens,
 	})
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

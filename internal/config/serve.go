@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -17,6 +16,7 @@ import (
 // Serve is the configuration of the server.
 type Serve struct {
 	Addr           string
+	Access         Access
 	InsecureNoAuth bool
 	Models         []ModelSource // at least one; the first is the default
 
@@ -77,6 +77,7 @@ func ParseServe(args []string, env func(string) string, out io.Writer) (*Serve, 
 		}
 		return nil, err
 	}
+	c.Access.APIKey, c.Access.AdminKey = env("ORTSERVE_API_KEY"), env("ORTSERVE_ADMIN_KEY")
 	if err := c.checkExposure(); err != nil {
 		return nil, err
 	}
@@ -93,10 +94,9 @@ func (c *Serve) flags() *flagSet {
 	f.add(&option{
 		name: "addr", arg: "HOST:PORT", set: c.setAddr,
 		help: `where to listen (127.0.0.1:9112). An address that other machines can
-reach is refused without --insecure-no-auth.`,
+reach needs keys, or --insecure-no-auth.`,
 	})
-	f.toggle(&c.InsecureNoAuth, "insecure-no-auth", `serve whoever can reach the address. There are no keys: put
-something that checks callers before it.`)
+	c.accessFlags(f)
 
 	f.group = "Models"
 	f.add(&option{
@@ -218,17 +218,4 @@ func (c *Serve) setAddr(v string) error {
 	}
 	c.Addr = v
 	return nil
-}
-
-// checkExposure refuses an address that others can reach without a word that this is meant.
-func (c *Serve) checkExposure() error {
-	host, _, err := net.SplitHostPort(c.Addr)
-	if err != nil {
-		return fmt.Errorf("--addr: %w", err)
-	}
-	if c.InsecureNoAuth || host == "localhost" || net.ParseIP(host).IsLoopback() {
-		return nil
-	}
-	return fmt.Errorf("--addr: %q can be reached from other machines, and callers are not asked for a key: "+
-		"listen on 127.0.0.1, or give --insecure-no-auth if that is meant", clip(c.Addr))
 }

@@ -55,6 +55,15 @@ func TestParseServe(t *testing.T) {
 	f("--addr [::1]:0 -slots=4", none, func(c *Serve) { c.Addr, c.Slots = "[::1]:0", 4 })
 	f("--addr 127.8.8.8:1", none, func(c *Serve) { c.Addr = "127.8.8.8:1" })
 	f("--addr :9112 --insecure-no-auth", none, func(c *Serve) { c.Addr, c.InsecureNoAuth = ":9112", true })
+	f("--addr :9112", []string{"ORTSERVE_API_KEY=k"}, func(c *Serve) { c.Addr, c.Access.APIKey = ":9112", "k" })
+	f("--addr :9112", []string{"ORTSERVE_ADMIN_KEY=k"}, func(c *Serve) { c.Addr, c.Access.AdminKey = ":9112", "k" })
+	f("--addr :9112 --api-key-file /keys --key-requests-per-minute 10 --key-tokens-per-minute 1000", none, func(c *Serve) {
+		c.Addr, c.Access.KeyFile, c.Access.KeyRequests, c.Access.KeyTokens = ":9112", "/keys", 10, 1000
+	})
+	f("--allow-host a.example --allow-host *.b.example --allow-origin https://c --public-discovery --strict", none, func(c *Serve) {
+		c.Access.AllowHosts, c.Access.AllowOrigins = []string{"a.example", "*.b.example"}, []string{"https://c"}
+		c.Access.PublicDiscovery, c.Access.Strict = true, true
+	})
 	f("", []string{"ORTSERVE_ADDR=0.0.0.0:9112", "ORTSERVE_INSECURE_NO_AUTH=1"}, func(c *Serve) { c.Addr, c.InsecureNoAuth = "0.0.0.0:9112", true })
 	f("--model a --model b=org/c:d --model ./e=f --model g=/h/i", none, func(c *Serve) {
 		c.Models = []ModelSource{{"", "a"}, {"b", "org/c:d"}, {"", "./e=f"}, {"g", "/h/i"}}
@@ -131,7 +140,10 @@ func TestParseServeRefuses(t *testing.T) {
 	f("--addr 9112", none, "--addr", `"9112"`, "HOST:PORT")
 	f("--addr localhost:http", none, "--addr", "port")
 	f("--addr localhost:65536", none, "--addr", "port")
-	f("--addr :9112", none, "--addr", "--insecure-no-auth")
+	f("--allow-host", none, "--allow-host needs a value")
+	f("--allow-host=", none, "--allow-host", "*.example.com")
+	f("--key-requests-per-minute -1", none, "--key-requests-per-minute", "between 0 and")
+	f("--addr :9112", none, "--addr", "--insecure-no-auth", "ORTSERVE_API_KEY", "--api-key-file")
 	f("--addr 0.0.0.0:9112", none, "--addr", "0.0.0.0:9112", "--insecure-no-auth")
 	f("--addr [::]:9112", none, "--insecure-no-auth")
 	f("--addr 192.168.1.2:9112", none, "--insecure-no-auth")
