@@ -165,7 +165,7 @@ func stopTokens(m *models.Model, t *tokenize.Tokenizer) []int32 {
 // fingerprint names all that the bits of an answer depend on but the request.
 func (l *loader) fingerprint(m *models.Model) string {
 	h := sha256.New()
-	fmt.Fprintln(h, m.Digest, buildinfo.Version, onnx.Version(), "cpu", instructions(), l.threads, l.config.Deterministic)
+	fmt.Fprintln(h, m.Digest, buildinfo.Version, onnx.Version(), "cpu", instructions(), l.threads, l.config.Deterministic, l.config.Speculate)
 	return "fp_" + hex.EncodeToString(h.Sum(nil))[:12]
 }
 
