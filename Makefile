@@ -19,10 +19,10 @@ run: runtime model ## build, bring the runtime library and the default model, se
 	@exec $(BIN) serve $(ARGS)
 
 runtime: ## bring the ONNX Runtime library into ORTSERVE_HOME (default: ortserve in the user's cache folder)
-	@go run ./scripts/fetch runtime >/dev/null
+	@go build -o bin/fetch ./scripts/fetch && bin/fetch runtime >/dev/null
 
 model: build ## bring the default model into ORTSERVE_HOME and import it
-	@go run ./scripts/fetch model -import $(BIN) >/dev/null
+	@go build -o bin/fetch ./scripts/fetch && bin/fetch model -import $(BIN) >/dev/null
 
 test: runtime model ## every test but the long ones, with the race detector: what CI runs beside lint
 	go test -race -shuffle=on -short -timeout 9m ./...
