@@ -31,7 +31,7 @@ type settings struct {
 	genai, extras         bool
 	busy, write           bool
 	wait                  time.Duration
-	out, here             string
+	out, here, command    string
 }
 
 const (
@@ -76,6 +76,7 @@ func parse(args []string, log io.Writer) (settings, error) {
 	if err := f.Parse(args); err != nil {
 		return s, err
 	}
+	s.command = commandLine(f)
 	s.models = strings.Split(*list, ",")
 	for _, m := range s.models {
 		if m != "smollm2" && m != "1b" {
@@ -134,7 +135,7 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	}
 	out := results{
 		When: time.Now().UTC(), Machine: describeMachine(), Rounds: s.rounds, Tokens: s.tokens,
-		Command: strings.TrimSpace("make bench-peers " + makeArgs(args)), Versions: b.versions(ctx),
+		Command: s.command, Versions: b.versions(ctx),
 	}
 	all, err := models(dir)
 	if err != nil {
@@ -167,13 +168,21 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	return err
 }
 
-// makeArgs are the arguments as make takes them.
-func makeArgs(args []string) string {
-	args = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return strings.HasPrefix(a, "-out") || strings.HasPrefix(a, "-llama-server") })
+// commandLine is the command that repeats this run. Where programs and files lie is not part of it.
+func commandLine(f *flag.FlagSet) string {
+	var args []string
+	f.Visit(func(set *flag.Flag) {
+		switch set.Name {
+		case "ortserve", "llama-server", "out":
+		default:
+			arg := "-" + set.Name + "=" + set.Value.String()
+			args = append(args, strings.TrimSuffix(arg, "=true"))
+		}
+	})
 	if len(args) == 0 {
-		return ""
+		return "make bench-peers"
 	}
-	return "ARGS='" + strings.Join(args, " ") + "'"
+	return "make bench-peers ARGS='" + strings.Join(args, " ") + "'"
 }
 
 // versions are those of all programs.

@@ -224,10 +224,16 @@ func TestFlags(t *testing.T) {
 	if err != nil || !cmp.Equal(s.clients, []int{2, 3}) || !cmp.Equal(s.models, []string{"smollm2", "1b"}) {
 		t.Errorf("flags are %+v, %v", s, err)
 	}
+	if want := "make bench-peers ARGS='-clients=2,3'"; s.command != want {
+		t.Errorf("the command is %s, want %s", s.command, want)
+	}
+	if s, err = parse([]string{"-busy", "-out", "x", "-llama-server=y"}, t.Output()); s.command != "make bench-peers ARGS='-busy'" {
+		t.Errorf("the command is %s, %v", s.command, err)
+	}
 }
 
-// Launch starts a real process, which must be gone after stop.
-func TestServerEnds(t *testing.T) {
+// A server that does not come up is an error, not a wait.
+func TestStart(t *testing.T) {
 	f := func(want string, argv ...string) {
 		t.Helper()
 		_, err := start(t.Context(), launch{name: "test", argv: argv}, t.TempDir())

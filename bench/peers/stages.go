@@ -23,7 +23,6 @@ type bench struct {
 	settings
 	home   string // folder of what is brought and made
 	logs   string
-	llama  string // folder of llama.cpp's programs
 	say    func(string, ...any)
 	prompt uint64 // number of the next prompt: each is used once
 }
