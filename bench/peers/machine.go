@@ -16,6 +16,7 @@ type machine struct {
 	Cores  int    `json:"cores"`
 	Memory string `json:"memory"`
 	System string `json:"system"`
+	Load   string `json:"load"` // averages of 1, 5 and 15 minutes before the run
 }
 
 func describeMachine() machine {
@@ -42,6 +43,9 @@ func describeMachine() machine {
 			kib, _ := strconv.ParseFloat(f[1], 64) // 0 where it is no number
 			m.Memory = fmt.Sprintf("%.0f GiB", kib/(1<<20))
 		}
+	}
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		m.Load = strings.Join(strings.Fields(string(load))[:3], ", ")
 	}
 	return m
 }

@@ -120,6 +120,11 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	b.say = func(format string, args ...any) {
 		fmt.Fprintf(log, time.Now().Format(time.TimeOnly)+" "+format+"\n", args...)
 	}
+	unlock, err := home.Lock(ctx, dir, "bench-peers", func() { b.say("another run is measuring; waiting for it") })
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := os.MkdirAll(b.logs, 0o755); err != nil {
 		return err
 	}

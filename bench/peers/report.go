@@ -13,7 +13,8 @@ import (
 func (r *results) markdown() string {
 	var w strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&w, format+"\n", args...) }
-	p("Measured %s on %s, %d cores, %s of memory, %s.", r.When.Format("2006-01-02"), r.Machine.CPU, r.Machine.Cores, r.Machine.Memory, r.Machine.System)
+	p("Measured %s on %s, %d cores, %s of memory, %s, load average %s before the run.",
+		r.When.Format("2006-01-02 15:04"), r.Machine.CPU, r.Machine.Cores, r.Machine.Memory, r.Machine.System, r.Machine.Load)
 	p("%s.\n", strings.Join(r.Versions, ", "))
 	p("    %s\n", r.Command)
 	p("Every server has as many slots as there are clients and its own choice of threads. All get the same prompts, of %d words that", promptWords)
