@@ -63,7 +63,7 @@ func TestErrorBytes(t *testing.T) {
 	openai(`{"messages":[]}`, 400, "messages is empty; it needs at least one message", bad, "messages", "")
 	openai(`{`+message+`,"temperature":-0.5}`, 400, "temperature is -0.5, must be between 0 and 100", bad, "temperature", "")
 	openai(`{`+message+`,"top_p":"x"}`, 400, "top_p must be a number, not a string", bad, "top_p", "")
-	openai(`{`+message+`,"n":2}`, 400, "n is not supported: a request has one answer", bad, "n", "unsupported_parameter")
+	openai(`{`+message+`,"n":9}`, 400, "n is 9, must be between 1 and 8", bad, "n", "")
 	openai(`{`+message+`,"logprobs":true}`, 400, "logprobs is not supported", bad, "logprobs", "unsupported_parameter")
 	openai(`{`+message+`,"tools":[{"type":"function"}]}`, 400, "tools is not supported", bad, "tools", "unsupported_parameter")
 	openai(`{`+message+`,"response_format":{"type":"json_object"}}`, 400, "response_format is not supported: the answer is text", bad, "response_format", "unsupported_parameter")

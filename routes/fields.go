@@ -33,6 +33,8 @@ type field[T any] struct {
 type table[T any] struct {
 	rows []field[T]
 	at   map[string]int
+	// replayed: clients send these objects as they received them, so that a name in no row is never an error.
+	replayed bool
 }
 
 // newTable joins rows to a table.
@@ -44,9 +46,18 @@ func newTable[T any](rows ...[]field[T]) *table[T] {
 	return t
 }
 
+// newReplayedTable joins rows to the table of an object that clients send as they received it.
+func newReplayedTable[T any](rows ...[]field[T]) *table[T] {
+	t := newTable(rows...)
+	t.replayed = true
+	return t
+}
+
 // decoder collects what is said of a whole body.
 type decoder struct {
 	ignored []string // paths of names that no table has
+	unknown string   // the first of them that is not part of a replayed object
+	depth   int      // replayed objects around the one that is read
 }
 
 // object reads an object's members into dst by the table. Names are exact: one that differs from a known name only in case is
@@ -54,6 +65,10 @@ type decoder struct {
 func (t *table[T]) object(d *decoder, at string, v value, dst *T) error {
 	if v.kind != kindObject {
 		return wrongType(at, "an object", v)
+	}
+	if t.replayed {
+		d.depth++
+		defer func() { d.depth-- }()
 	}
 	for _, m := range v.members {
 		path := join(at, m.name)
@@ -69,6 +84,9 @@ func (t *table[T]) object(d *decoder, at string, v value, dst *T) error {
 				}
 			}
 			d.ignored = append(d.ignored, path)
+			if d.depth == 0 && d.unknown == "" {
+				d.unknown = path
+			}
 			continue
 		}
 		f := t.rows[i]

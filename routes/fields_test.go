@@ -93,6 +93,11 @@ func checkTable[T any](t *testing.T, name string, tab *table[T], without ...stri
 
 func TestTables(t *testing.T) {
 	checkTable(t, "chat completions", chatFields)
+	checkTable(t, "completions", completionFields)
+	checkTable(t, "completion", llamaFields)
+	checkTable(t, "tokenize", tokenizeFields)
+	checkTable(t, "detokenize", detokenizeFields)
+	checkTable(t, "apply-template", applyTemplateFields)
 	checkTable(t, "messages", openaiMessageFields)
 	checkTable(t, "parts", partFields)
 	checkTable(t, "generate", generateFields)

@@ -24,9 +24,13 @@ type generation struct {
 	ctx     context.Context //nolint:containedctx // the generation is the request
 	release []func()        // in the order of calls
 
-	loading time.Duration // spent waiting for the model
-	prompt  []int32
-	events  *engine.Stream
+	loading   time.Duration // spent waiting for the model
+	prompts   [][]int32
+	perPrompt int               // answers to each prompt
+	events    []*engine.Stream  // the answers to the first prompt, then those to the second, and so on
+	merged    chan arrivedEvent // nil where there is one answer
+	open      int               // answers that have not ended
+	total     engine.Usage      // of those that have
 
 	streaming bool // close is streamBody's
 	closed    bool
@@ -78,54 +82,160 @@ type limits struct {
 	name      string
 }
 
-// submit hands the prompt to the engine. What was computed for other requests is used where they had the same scope.
-func (g *generation) submit(prompt []int32, s *sampling, defaults sample.Params, l limits, scope string) error {
-	if w := l.window; w > 0 && w < g.Engine.Info().MaxLen {
-		room := w - len(prompt)
-		if room <= 0 {
-			return contextLength(len(prompt), w, fmt.Sprintf("%s; this server allows %d", l.name, g.Engine.Info().MaxLen))
+// order is what a request wants of the engine: n answers to each prompt.
+type order struct {
+	prompts  [][]int32
+	n        int // 0 is 1
+	sampling *sampling
+	defaults sample.Params
+	limits   limits
+	scope    string // what was computed for other requests is used where they had the same
+}
+
+// submit hands the prompts to the engine. All answers to one prompt share what is computed of it: the engine reads one prompt at a time,
+// so each finds the rows of the one before.
+func (g *generation) submit(o order) error {
+	g.perPrompt = max(o.n, 1)
+	params := o.sampling.params(g.Model.Generation, o.defaults)
+	for _, prompt := range o.prompts {
+		l := o.limits
+		if w := l.window; w > 0 && w < g.Engine.Info().MaxLen {
+			room := w - len(prompt)
+			if room <= 0 {
+				return contextLength(len(prompt), w, fmt.Sprintf("%s; this server allows %d", l.name, g.Engine.Info().MaxLen))
+			}
+			if l.maxTokens == 0 || l.maxTokens > room {
+				l.maxTokens = room
+			}
 		}
-		if l.maxTokens == 0 || l.maxTokens > room {
-			l.maxTokens = room
+		for choice := range g.perPrompt {
+			p := params
+			p.Seed = choiceSeed(params.Seed, choice)
+			events, err := g.Engine.Submit(g.ctx, engine.Request{
+				Prompt:      prompt,
+				MaxTokens:   l.maxTokens,
+				Params:      p,
+				StopTokens:  g.StopTokens,
+				Stop:        o.sampling.stop,
+				Detokenizer: g.Tokenizer.NewStream(true),
+				Group:       g.x.key.Group,
+				Scope:       o.scope,
+			})
+			if err != nil {
+				return causeOf(g.ctx, err)
+			}
+			g.events = append(g.events, events)
 		}
+		g.x.usage.PromptTokens += len(prompt)
+		g.server.spend(g.x.key, len(prompt))
 	}
-	events, err := g.Engine.Submit(g.ctx, engine.Request{
-		Prompt:      prompt,
-		MaxTokens:   l.maxTokens,
-		Params:      s.params(g.Model.Generation, defaults),
-		StopTokens:  g.StopTokens,
-		Stop:        s.stop,
-		Detokenizer: g.Tokenizer.NewStream(true),
-		Group:       g.x.key.Group,
-		Scope:       scope,
-	})
-	if err != nil {
-		return causeOf(g.ctx, err)
+	g.prompts, g.open = o.prompts, len(g.events)
+	if len(g.events) > 1 {
+		g.merge()
 	}
-	g.prompt, g.events = prompt, events
-	g.x.usage.PromptTokens = len(prompt)
-	g.server.spend(g.x.key, len(prompt))
 	return nil
 }
 
-// next waits for the next event, until ctx ends. The error is ctx's, or why the generation failed.
-func (g *generation) next(ctx context.Context) (engine.Event, error) {
-	ev, err := g.events.Next(ctx)
+// choiceSeed gives each answer to a prompt a random stream of its own; the first has the request's.
+func choiceSeed(seed uint64, choice int) uint64 {
+	if choice == 0 {
+		return seed
+	}
+	x := seed + uint64(choice)*0x9e3779b97f4a7c15 // SplitMix64: Steele, Lea, Flood 2014
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// arrivedEvent is an event of one of several answers.
+type arrivedEvent struct {
+	choice int
+	event  engine.Event
+	err    error
+}
+
+// merge brings the events of all answers to one channel. Its goroutines end with the answers, or with the generation's context.
+func (g *generation) merge() {
+	g.merged = make(chan arrivedEvent)
+	for i, events := range g.events {
+		go func() {
+			send := func(a arrivedEvent) {
+				select {
+				case g.merged <- a:
+				case <-g.ctx.Done():
+				}
+			}
+			defer func() {
+				if r := recover(); r != nil {
+					send(arrivedEvent{choice: i, err: fmt.Errorf("panic: %v", r)})
+				}
+			}()
+			for {
+				ev, err := events.Next(g.ctx)
+				send(arrivedEvent{i, ev, err})
+				if err != nil || ev.Finish != "" {
+					return
+				}
+			}
+		}()
+	}
+}
+
+// receive waits for the next event of any answer.
+func (g *generation) receive(ctx context.Context) (arrivedEvent, error) {
+	if g.merged == nil {
+		ev, err := g.events[0].Next(ctx)
+		return arrivedEvent{event: ev}, err
+	}
+	select {
+	case a := <-g.merged:
+		return a, a.err
+	case <-ctx.Done():
+		return arrivedEvent{}, ctx.Err()
+	}
+}
+
+// next waits for the next event, until ctx ends, and says of which answer it is. The error is ctx's, or why the generation failed.
+func (g *generation) next(ctx context.Context) (int, engine.Event, error) {
+	a, err := g.receive(ctx)
+	ev := a.event
 	g.x.usage.CompletionTokens += len(ev.Tokens)
 	g.server.spend(g.x.key, len(ev.Tokens))
 	switch {
 	case err != nil && g.ctx.Err() != nil:
 		err = context.Cause(g.ctx)
 		g.x.finish = engine.FinishError
+	case err != nil && ctx.Err() == nil: // a panic
+		g.x.finish = engine.FinishError
 	case err != nil:
-		return ev, err
+		return a.choice, ev, err
 	case ev.Finish == engine.FinishError:
 		err = causeOf(g.ctx, ev.Err)
-		fallthrough
+		g.account(a.choice, ev.Usage)
+		g.x.finish, g.x.usage = ev.Finish, g.total
 	case ev.Finish != "":
-		g.x.finish, g.x.usage = ev.Finish, ev.Usage
+		g.account(a.choice, ev.Usage)
+		if g.open--; g.open == 0 {
+			g.x.finish, g.x.usage = ev.Finish, g.total
+		}
 	}
-	return ev, err
+	return a.choice, ev, err
+}
+
+// account adds what an answer took. A prompt counts once, however many answers it has.
+func (g *generation) account(choice int, u engine.Usage) {
+	t := &g.total
+	if choice%g.perPrompt == 0 {
+		t.PromptTokens += u.PromptTokens
+		t.CachedTokens += u.CachedTokens
+	}
+	t.CompletionTokens += u.CompletionTokens
+	t.DraftTokens += u.DraftTokens
+	t.AcceptedTokens += u.AcceptedTokens
+	if choice == 0 {
+		t.Queue, t.Prefill = u.Queue, u.Prefill
+	}
+	t.Decode = max(t.Decode, u.Decode)
 }
 
 // answer is a whole answer.
@@ -133,25 +243,24 @@ type answer struct {
 	text   string
 	tokens []int32
 	finish engine.FinishReason
-	usage  engine.Usage
 }
 
-// collect waits for the whole answer.
-func (g *generation) collect() (answer, error) {
-	var text strings.Builder
-	var a answer
-	for {
-		ev, err := g.next(g.ctx)
+// collect waits for all answers.
+func (g *generation) collect() ([]answer, error) {
+	answers := make([]answer, len(g.events))
+	texts := make([]strings.Builder, len(g.events))
+	for g.open > 0 {
+		i, ev, err := g.next(g.ctx)
 		if err != nil {
-			return answer{}, err
+			return nil, err
 		}
-		text.WriteString(ev.Text)
-		a.tokens = append(a.tokens, ev.Tokens...)
+		texts[i].WriteString(ev.Text)
+		answers[i].tokens = append(answers[i].tokens, ev.Tokens...)
 		if ev.Finish != "" {
-			a.text, a.finish, a.usage = text.String(), ev.Finish, ev.Usage
-			return a, nil
+			answers[i].text, answers[i].finish = texts[i].String(), ev.Finish
 		}
 	}
+	return answers, nil
 }
 
 // done is close for a handler that returns: it leaves a stream to its reader.

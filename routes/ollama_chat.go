@@ -27,7 +27,7 @@ type ollamaMessage struct {
 // chat serves POST /api/chat.
 func (s *server) chat(c *fiber.Ctx) error {
 	req := ollamaChatRequest{stream: true}
-	if err := decodeBody(c, ollamaChatFields, &req); err != nil {
+	if err := decodeBody(s, c, ollamaChatFields, &req); err != nil {
 		return err
 	}
 	if req.model == "" {
@@ -51,7 +51,9 @@ func (s *server) chat(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if err := g.submit(prompt, &req.options.sampling, ollamaDefaults, req.options.limits(), scope); err != nil {
+	if err := g.submit(order{
+		prompts: [][]int32{prompt}, sampling: &req.options.sampling, defaults: ollamaDefaults, limits: req.options.limits(), scope: scope,
+	}); err != nil {
 		return ollamaParam(err)
 	}
 	if req.stream {
@@ -61,13 +63,13 @@ func (s *server) chat(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return sendJSON(c, ollamaJSON, f.last(string(a.finish), a.text, a.usage))
+	return sendJSON(c, ollamaJSON, f.last(string(a[0].finish), a[0].text, g.total))
 }
 
 // chatLines streams /api/chat.
 type chatLines struct{ g *generation }
 
-func (f chatLines) event(w *frameWriter, ev engine.Event) {
+func (f chatLines) event(w *frameWriter, _ int, ev engine.Event) {
 	if ev.Text != "" {
 		w.line(chatAnswer{
 			Model: f.g.name, CreatedAt: f.g.createdAt(),
@@ -78,6 +80,8 @@ func (f chatLines) event(w *frameWriter, ev engine.Event) {
 		w.line(f.last(string(ev.Finish), "", ev.Usage))
 	}
 }
+
+func (f chatLines) end(*frameWriter, engine.Usage) {}
 
 func (f chatLines) fail(w *frameWriter, err *apiError) { w.line(err.ollamaBody()) }
 

@@ -110,7 +110,7 @@ func optionsField[T any](of func(*T) *ollamaOptions) field[T] {
 }
 
 // ollamaMessageFields are the fields of a message.
-var ollamaMessageFields = newTable([]field[wireMessage]{
+var ollamaMessageFields = newReplayedTable([]field[wireMessage]{
 	roleField("system", "user", "assistant", "tool"),
 	{name: "content", read: func(_ *decoder, at string, v value, m *wireMessage) error {
 		if v.kind != kindText {

@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -47,7 +48,7 @@ func (g *generation) statistics(u engine.Usage) *statistics {
 // generate serves POST /api/generate.
 func (s *server) generate(c *fiber.Ctx) error {
 	req := generateRequest{stream: true}
-	if err := decodeBody(c, generateFields, &req); err != nil {
+	if err := decodeBody(s, c, generateFields, &req); err != nil {
 		return err
 	}
 	if req.raw && (req.system != "" || len(req.context) > 0) {
@@ -74,7 +75,9 @@ func (s *server) generate(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if err := g.submit(prompt, &req.options.sampling, ollamaDefaults, req.options.limits(), scope); err != nil {
+	if err := g.submit(order{
+		prompts: [][]int32{prompt}, sampling: &req.options.sampling, defaults: ollamaDefaults, limits: req.options.limits(), scope: scope,
+	}); err != nil {
 		return ollamaParam(err)
 	}
 	if req.stream {
@@ -84,7 +87,7 @@ func (s *server) generate(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return sendJSON(c, ollamaJSON, f.last(string(a.finish), a.text, a.tokens, a.usage))
+	return sendJSON(c, ollamaJSON, f.last(string(a[0].finish), a[0].text, a[0].tokens, g.total))
 }
 
 // generatePrompt makes the prompt's ids: the text as it is, or the turn of a chat, after a context if there is one.
@@ -133,7 +136,7 @@ type generateFrames struct {
 	tokens  []int32 // sampled so far
 }
 
-func (f *generateFrames) event(w *frameWriter, ev engine.Event) {
+func (f *generateFrames) event(w *frameWriter, _ int, ev engine.Event) {
 	f.tokens = append(f.tokens, ev.Tokens...)
 	if ev.Text != "" {
 		w.line(generateAnswer{Model: f.g.name, CreatedAt: f.g.createdAt(), Response: ev.Text})
@@ -142,6 +145,8 @@ func (f *generateFrames) event(w *frameWriter, ev engine.Event) {
 		w.line(f.last(string(ev.Finish), "", f.tokens, ev.Usage))
 	}
 }
+
+func (f *generateFrames) end(*frameWriter, engine.Usage) {}
 
 func (f *generateFrames) fail(w *frameWriter, err *apiError) { w.line(err.ollamaBody()) }
 
@@ -152,7 +157,7 @@ func (f *generateFrames) last(reason, text string, tokens []int32, u engine.Usag
 		Done: true, DoneReason: reason, statistics: f.g.statistics(u),
 	}
 	if !f.raw && tokens != nil {
-		a.Context = append(f.g.prompt[:len(f.g.prompt):len(f.g.prompt)], f.g.withoutEnd(tokens)...)
+		a.Context = append(slices.Clip(f.g.prompts[0]), f.g.withoutEnd(tokens)...)
 	}
 	return a
 }

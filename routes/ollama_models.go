@@ -130,7 +130,7 @@ type showAnswer struct {
 // show serves POST /api/show.
 func (s *server) show(c *fiber.Ctx) error {
 	var req showRequest
-	if err := decodeBody(c, showFields, &req); err != nil {
+	if err := decodeBody(s, c, showFields, &req); err != nil {
 		return err
 	}
 	name := req.model

@@ -86,11 +86,14 @@ func usageOf(u engine.Usage) openaiUsage {
 // chatCompletions serves POST /v1/chat/completions.
 func (s *server) chatCompletions(c *fiber.Ctx) error {
 	var req chatRequest
-	if err := decodeBody(c, chatFields, &req); err != nil {
+	if err := decodeBody(s, c, chatFields, &req); err != nil {
 		return err
 	}
 	if len(req.conversation.messages) == 0 {
 		return invalid("messages", "messages is empty; it needs at least one message")
+	}
+	if err := req.check(); err != nil {
+		return err
 	}
 	g, err := s.begin(c, req.model)
 	if err != nil {
@@ -105,7 +108,9 @@ func (s *server) chatCompletions(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if err := g.submit(prompt, &req.sampling, openaiDefaults, limits{maxTokens: req.limit()}, scope); err != nil {
+	if err := g.submit(order{
+		prompts: [][]int32{prompt}, n: req.n, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: req.limit()}, scope: scope,
+	}); err != nil {
 		return err
 	}
 	id, err := s.newID()
@@ -117,20 +122,21 @@ func (s *server) chatCompletions(c *fiber.Ctx) error {
 		Model: g.name, SystemFingerprint: g.Fingerprint,
 	}
 	if req.stream {
-		return g.stream(c, eventStream, &chatFrames{chunk: head, usage: req.includeUsage})
+		return g.stream(c, eventStream, &chatFrames{chunk: head, usage: req.includeUsage, begun: make([]bool, len(g.events))})
 	}
-	a, err := g.collect()
+	answers, err := g.collect()
 	if err != nil {
 		return err
 	}
-	c.Set("Server-Timing", serverTiming(a.usage))
+	choices := make([]chatChoice, len(answers))
+	for i, a := range answers {
+		choices[i] = chatChoice{Index: i, Message: chatMessage{Role: "assistant", Content: a.text}, FinishReason: string(a.finish)}
+	}
+	c.Set("Server-Timing", serverTiming(g.total))
 	return sendJSON(c, openaiJSON, chatCompletion{
 		ID: head.ID, Object: "chat.completion", Created: head.Created, Model: head.Model, SystemFingerprint: head.SystemFingerprint,
-		Choices: []chatChoice{{
-			Message:      chatMessage{Role: "assistant", Content: a.text},
-			FinishReason: string(a.finish),
-		}},
-		Usage: usageOf(a.usage),
+		Choices: choices,
+		Usage:   usageOf(g.total),
 	})
 }
 
@@ -138,34 +144,36 @@ func (s *server) chatCompletions(c *fiber.Ctx) error {
 type chatFrames struct {
 	chunk chatChunk // what all chunks have in common
 	usage bool      // a chunk with the usage is wanted
-	begun bool      // the role has been sent
+	begun []bool    // of each answer, whether its role has been sent
 }
 
-func (f *chatFrames) event(w *frameWriter, ev engine.Event) {
-	if !f.begun {
-		f.begun = true
-		f.send(w, roleDelta{Role: "assistant"}, nil)
+func (f *chatFrames) event(w *frameWriter, choice int, ev engine.Event) {
+	if !f.begun[choice] {
+		f.begun[choice] = true
+		f.send(w, choice, roleDelta{Role: "assistant"}, nil)
 	}
 	if ev.Text != "" {
-		f.send(w, textDelta{Content: ev.Text}, nil)
+		f.send(w, choice, textDelta{Content: ev.Text}, nil)
 	}
-	if ev.Finish == "" {
-		return
+	if ev.Finish != "" {
+		reason := string(ev.Finish)
+		f.send(w, choice, lastDelta{}, &reason)
 	}
-	reason := string(ev.Finish)
-	f.send(w, lastDelta{}, &reason)
+}
+
+func (f *chatFrames) end(w *frameWriter, u engine.Usage) {
 	if f.usage {
 		last := f.chunk
-		usage := usageOf(ev.Usage)
+		usage := usageOf(u)
 		last.Choices, last.Usage = []chunkChoice{}, &usage
 		w.sse(last)
 	}
 	w.sseText("[DONE]")
 }
 
-func (f *chatFrames) send(w *frameWriter, delta any, finish *string) {
+func (f *chatFrames) send(w *frameWriter, choice int, delta any, finish *string) {
 	chunk := f.chunk
-	chunk.Choices = []chunkChoice{{Delta: delta, FinishReason: finish}}
+	chunk.Choices = []chunkChoice{{Index: choice, Delta: delta, FinishReason: finish}}
 	w.sse(chunk)
 }
 

@@ -3,19 +3,26 @@ package routes
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"ortserve/template"
 )
 
-// chatRequest is the body of POST /v1/chat/completions.
-type chatRequest struct {
+// openaiRequest is what the bodies of OpenAI's routes for completions have in common.
+type openaiRequest struct {
 	model        string
-	conversation conversation
 	stream       bool
 	includeUsage bool
 	sampling     sampling
 	cacheSalt    string
+	n, bestOf    int // 0 is not said
+}
+
+// chatRequest is the body of POST /v1/chat/completions.
+type chatRequest struct {
+	openaiRequest
+	conversation conversation
 
 	maxTokens, maxCompletionTokens *int64
 }
@@ -30,67 +37,99 @@ func (r *chatRequest) limit() int {
 	return 0
 }
 
-// chatFields are the fields of a chat completion: OpenAI's, and what vLLM and llama.cpp add to them.
+// maxChoices is how many answers to one prompt a request may ask for. Each takes a slot.
+const maxChoices = 8
+
+// check refuses what the fields together do not allow.
+func (r *openaiRequest) check() error {
+	if r.bestOf > max(r.n, 1) {
+		return notSupported("best_of", "best_of is %d and n is %d: answers are not compared, so that best_of can be at most n", r.bestOf, max(r.n, 1))
+	}
+	return nil
+}
+
+// openaiFields are the rows that OpenAI's routes for completions share: OpenAI's own, and what vLLM and llama.cpp add to them.
+func openaiFields[T any](of func(*T) *openaiRequest) []field[T] {
+	return slices.Concat([]field[T]{
+		textField("model", func(r *T) *string { return &of(r).model }),
+		boolField("stream", func(r *T) *bool { return &of(r).stream }),
+		objectField("stream_options", newTable([]field[T]{
+			boolField("include_usage", func(r *T) *bool { return &of(r).includeUsage }),
+			refusedField[T]("continuous_usage_stats", "usage comes with the last chunk"),
+		}, inertFields[T]("include_obfuscation"))),
+		textField("cache_salt", func(r *T) *string { return &of(r).cacheSalt }),
+		smallField("n", maxChoices, func(r *T) *int { return &of(r).n }),
+		smallField("best_of", maxChoices, func(r *T) *int { return &of(r).bestOf }),
+		{name: "repetition_penalty", read: func(_ *decoder, at string, v value, r *T) error {
+			if of(r).sampling.repeatPenalty != nil {
+				return invalid(at, "%s and repeat_penalty are names of one parameter; send one of them", at)
+			}
+			return numberField(at, func(r *T) **float64 { return &of(r).sampling.repeatPenalty }).read(nil, at, v, r)
+		}},
+		onlyField[T]("skip_special_tokens", "control tokens are never shown", isTrue),
+		refusedField[T]("response_format", "the answer is text", hasType("text")),
+		refusedField[T]("top_n_sigma", "use min_p", isNumber(-1)),
+		refusedField[T]("stop_token_ids", "use stop"),
+	},
+		samplingFields(func(r *T) *sampling { return &of(r).sampling }),
+		refusedFields[T](
+			"bad_words", "dry_multiplier", "dynatemp_range", "grammar", "guided_choice", "guided_grammar", "guided_json", "guided_regex",
+			"ignore_eos", "include_stop_str_in_output", "json_schema", "logit_bias", "logprobs", "lora", "min_tokens", "n_probs",
+			"prompt_logprobs", "return_progress", "return_token_ids", "structured_outputs", "use_beam_search", "xtc_probability",
+		),
+		inertFields[T](
+			"cache_prompt", "id_slot", "keep_alive", "metadata", "priority", "prompt_cache_key", "prompt_cache_retention", "request_id",
+			"safety_identifier", "service_tier", "store", "timings_per_token", "user",
+		))
+}
+
+// smallField is a row of a count between 1 and highest.
+func smallField[T any](name string, highest int64, of func(*T) *int) field[T] {
+	return field[T]{name: name, read: func(_ *decoder, at string, v value, dst *T) error {
+		n, err := integer(at, v, 1, highest)
+		*of(dst) = int(n)
+		return err
+	}}
+}
+
+// chatFields are the fields of a chat completion.
 var chatFields = newTable(
 	[]field[chatRequest]{
-		textField("model", func(r *chatRequest) *string { return &r.model }),
 		{name: "messages", read: func(d *decoder, at string, v value, r *chatRequest) (err error) {
 			r.conversation.messages, err = readMessages(d, openaiMessageFields, at, v)
 			return err
 		}},
-		boolField("stream", func(r *chatRequest) *bool { return &r.stream }),
-		objectField("stream_options", newTable([]field[chatRequest]{
-			boolField("include_usage", func(r *chatRequest) *bool { return &r.includeUsage }),
-			refusedField[chatRequest]("continuous_usage_stats", "usage comes with the last chunk"),
-		}, inertFields[chatRequest]("include_obfuscation"))),
-		textField("cache_salt", func(r *chatRequest) *string { return &r.cacheSalt }),
 		tokenLimitField("max_tokens", func(r *chatRequest) **int64 { return &r.maxTokens }),
 		tokenLimitField("max_completion_tokens", func(r *chatRequest) **int64 { return &r.maxCompletionTokens }),
-		{name: "repetition_penalty", read: func(d *decoder, at string, v value, r *chatRequest) error {
-			if r.sampling.repeatPenalty != nil {
-				return invalid(at, "%s and repeat_penalty are names of one parameter; send one of them", at)
-			}
-			return numberField(at, func(r *chatRequest) **float64 { return &r.sampling.repeatPenalty }).read(d, at, v, r)
-		}},
-		{name: "chat_template_kwargs", read: func(_ *decoder, at string, v value, r *chatRequest) error {
-			if v.kind != kindObject {
-				return wrongType(at, "an object", v)
-			}
-			r.conversation.variables = map[string]any{}
-			for _, m := range v.members {
-				r.conversation.variables[m.name] = m.value.plain()
-			}
-			return nil
-		}},
-		onlyField[chatRequest]("n", "a request has one answer", isNumber(1)),
-		onlyField[chatRequest]("best_of", "a request has one answer", isNumber(1)),
+		variablesField(func(r *chatRequest) *conversation { return &r.conversation }),
 		onlyField[chatRequest]("add_generation_prompt", "an answer is always begun anew", isTrue),
-		onlyField[chatRequest]("skip_special_tokens", "control tokens are never shown", isTrue),
-		refusedField[chatRequest]("response_format", "the answer is text", hasType("text")),
 		refusedField[chatRequest]("tool_choice", "tools are not supported", isText("none", "auto")),
 		refusedField[chatRequest]("function_call", "functions are not supported", isText("none", "auto")),
 		refusedField[chatRequest]("modalities", "the answer is text", isListOf("text")),
-		refusedField[chatRequest]("top_n_sigma", "use min_p", isNumber(-1)),
 		refusedField[chatRequest]("chat_template", "the model's own is used"),
-		refusedField[chatRequest]("stop_token_ids", "use stop"),
 	},
-	samplingFields(func(r *chatRequest) *sampling { return &r.sampling }),
-	refusedFields[chatRequest](
-		"audio", "bad_words", "continue_final_message", "documents", "dry_multiplier", "dynatemp_range", "echo", "functions",
-		"grammar", "guided_choice", "guided_grammar", "guided_json", "guided_regex", "ignore_eos", "include_stop_str_in_output",
-		"json_schema", "logit_bias", "logprobs", "lora", "min_tokens", "n_probs", "prompt_logprobs", "return_progress",
-		"return_token_ids", "structured_outputs", "tools", "top_logprobs", "use_beam_search", "web_search_options", "xtc_probability",
-	),
-	inertFields[chatRequest](
-		"cache_prompt", "id_slot", "keep_alive", "metadata", "parallel_tool_calls", "prediction", "priority", "prompt_cache_key",
-		"prompt_cache_retention", "reasoning_effort", "request_id", "safety_identifier", "service_tier", "store",
-		"timings_per_token", "user",
-	),
+	openaiFields(func(r *chatRequest) *openaiRequest { return &r.openaiRequest }),
+	refusedFields[chatRequest]("audio", "continue_final_message", "documents", "echo", "functions", "tools", "top_logprobs", "web_search_options"),
+	inertFields[chatRequest]("parallel_tool_calls", "prediction", "reasoning_effort", "verbosity"),
 )
 
+// variablesField is the row of what a template is given besides the messages.
+func variablesField[T any](of func(*T) *conversation) field[T] {
+	return field[T]{name: "chat_template_kwargs", read: func(_ *decoder, at string, v value, r *T) error {
+		if v.kind != kindObject {
+			return wrongType(at, "an object", v)
+		}
+		of(r).variables = map[string]any{}
+		for _, m := range v.members {
+			of(r).variables[m.name] = m.value.plain()
+		}
+		return nil
+	}}
+}
+
 // tokenLimitField is a row of a limit of tokens. -1 is "no limit" for the peers.
-func tokenLimitField(name string, of func(*chatRequest) **int64) field[chatRequest] {
-	return field[chatRequest]{name: name, read: func(_ *decoder, at string, v value, r *chatRequest) error {
+func tokenLimitField[T any](name string, of func(*T) **int64) field[T] {
+	return field[T]{name: name, read: func(_ *decoder, at string, v value, r *T) error {
 		n, err := integer(at, v, -1, math.MaxInt32)
 		if err == nil && n == 0 {
 			return invalid(at, "%s is 0, must be at least 1, or -1 for as many tokens as the window holds", at)
@@ -108,7 +147,7 @@ type wireMessage struct {
 
 // openaiMessageFields are the fields of a message. Clients send back what they received, so most of what a message may hold besides
 // these is ignored, and listed.
-var openaiMessageFields = newTable([]field[wireMessage]{
+var openaiMessageFields = newReplayedTable([]field[wireMessage]{
 	roleField("system", "user", "assistant", "tool", "function", "developer"),
 	{name: "content", read: readContent},
 	{name: "name", read: func(_ *decoder, at string, v value, m *wireMessage) error {
@@ -191,7 +230,7 @@ func readContent(d *decoder, at string, v value, m *wireMessage) error {
 // contentPart is a part of a message's content.
 type contentPart struct{ text *string }
 
-var partFields = newTable([]field[contentPart]{
+var partFields = newReplayedTable([]field[contentPart]{
 	{name: "type", read: func(_ *decoder, at string, v value, _ *contentPart) error {
 		if v.kind != kindText {
 			return wrongType(at, "a string", v)

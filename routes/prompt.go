@@ -13,6 +13,7 @@ import (
 type conversation struct {
 	messages  []template.Message
 	variables map[string]any // chat_template_kwargs
+	open      bool           // no answer is begun: add_generation_prompt is false
 }
 
 // chatPrompt renders a conversation with the model's template. What looks like a control token in a message stays text.
@@ -30,7 +31,7 @@ func (g *generation) render(conv conversation) (template.Prompt, error) {
 	}
 	return g.Template.Render(template.Input{
 		Messages:            conv.messages,
-		AddGenerationPrompt: true,
+		AddGenerationPrompt: !conv.open,
 		Variables:           conv.variables,
 		BOS:                 g.Model.BOSToken,
 		EOS:                 g.Model.EOSToken,

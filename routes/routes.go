@@ -21,6 +21,7 @@ type Options struct {
 	PublicDiscovery bool     // the version and the lists of models need no key
 	AllowHosts      []string // patterns of Host headers, beside local ones; looked at without Keys alone
 	AllowOrigins    []string // patterns of origins of web pages, beside local ones
+	Strict          bool     // a field that no API knows is an error
 	ScopeHeader     string   // header with the user's id, which bounds prefix reuse [none]
 	KeyRequests     int      // requests that a key may send in a minute [any number]
 	KeyTokens       int      // tokens that a key may use in a minute [any number]
@@ -62,12 +63,24 @@ func (s *server) app() *fiber.App {
 
 	for _, v1 := range []string{"/v1", ""} {
 		app.Post(v1+"/chat/completions", s.chatCompletions)
+		app.Post(v1+"/chat/completions/input_tokens", s.chatInputTokens)
+		app.Post(v1+"/completions", s.completions)
+		app.Post(v1+"/embeddings", noEmbeddings)
 		app.Get(v1+"/models", s.listModels)
 		app.Get(v1+"/models/+", s.getModel)
 	}
 
+	app.Post("/completion", s.llamaCompletion)
+	app.Post("/tokenize", s.tokenize)
+	app.Post("/detokenize", s.detokenize)
+	app.Post("/apply-template", s.applyTemplate)
+	app.Get("/props", s.getProps)
+	app.Get("/slots", s.getSlots)
+
 	app.Post("/api/generate", s.generate)
 	app.Post("/api/chat", s.chat)
+	app.Post("/api/embed", noEmbeddings)
+	app.Post("/api/embeddings", noEmbeddings)
 	app.Get("/api/tags", s.tags)
 	app.Get("/api/ps", s.running)
 	app.Post("/api/show", s.show)

@@ -23,6 +23,7 @@ type server struct {
 	Options
 	watcher  watcher
 	quotas   quotas
+	ignored  ignored
 	arrivals sync.Map // *fasthttp.RequestHeader -> *arrival
 	// now and newID are replaced in tests, so that answers can be compared byte for byte.
 	now   func() time.Time
@@ -227,46 +228,4 @@ func marshal(v any) ([]byte, error) {
 		return nil, fmt.Errorf("encode an answer: %w", err)
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
-// decodeBody reads the request's body into dst by the table and lists what it has no row for. The body is JSON whatever its
-// content type says: curl says form data where it is told nothing.
-func decodeBody[T any](c *fiber.Ctx, t *table[T], dst *T) error {
-	if e := c.Get(fiber.HeaderContentEncoding); e != "" && !strings.EqualFold(e, "identity") {
-		return &apiError{kind: kindEncoding, message: fmt.Sprintf("the content encoding %s is not supported", quote(e))}
-	}
-	body := c.Request().Body()
-	if len(bytes.TrimSpace(body)) == 0 {
-		return invalid("", "missing request body")
-	}
-	v, err := parseJSON(body)
-	if err != nil {
-		return invalid("", "%s", err.Error())
-	}
-	var d decoder
-	err = t.object(&d, "", v, dst)
-	listIgnored(c, d.ignored)
-	return err
-}
-
-// maxIgnored is how many names X-Ignored-Params lists.
-const maxIgnored = 32
-
-// listIgnored sets X-Ignored-Params. A name that could not stand in a header as it is appears as "?".
-func listIgnored(c *fiber.Ctx, names []string) {
-	if len(names) == 0 {
-		return
-	}
-	more := len(names) > maxIgnored
-	list := make([]string, 0, maxIgnored+1)
-	for _, n := range names[:min(len(names), maxIgnored)] {
-		if len(n) > maxQuoted || strings.ContainsFunc(n, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }) {
-			n = "?"
-		}
-		list = append(list, n)
-	}
-	if more {
-		list = append(list, "...")
-	}
-	c.Set("X-Ignored-Params", strings.Join(list, ", "))
 }

@@ -19,8 +19,10 @@ import (
 
 // frames writes a generation's events as one dialect streams them.
 type frames interface {
-	// event writes an event: its text, if it has any, and the end, if it is the last.
-	event(w *frameWriter, ev engine.Event)
+	// event writes an event of one of the answers: its text, if it has any, and that answer's end, if it is its last.
+	event(w *frameWriter, choice int, ev engine.Event)
+	// end follows the last event of the last answer, with what all took.
+	end(w *frameWriter, u engine.Usage)
 	// fail writes an error that ends the stream.
 	fail(w *frameWriter, err *apiError)
 }
@@ -36,6 +38,12 @@ func (w *frameWriter) sse(v any) { w.json("data: ", v, "\n") }
 
 // sseText writes a server-sent event that is not JSON.
 func (w *frameWriter) sseText(s string) { w.buf.WriteString("data: " + s + "\n\n") }
+
+// named writes v as a server-sent event of that name.
+func (w *frameWriter) named(event string, v any) {
+	w.buf.WriteString("event: " + event + "\n")
+	w.sse(v)
+}
 
 // line writes v as a line of JSON.
 func (w *frameWriter) line(v any) { w.json("", v, "") }
@@ -145,7 +153,7 @@ func (b *streamBody) fill() {
 	if b.comments {
 		wait, cancel = context.WithTimeout(b.g.ctx, b.g.server.Heartbeat)
 	}
-	ev, err := b.g.next(wait)
+	choice, ev, err := b.g.next(wait)
 	cancel()
 	switch {
 	case err != nil && b.g.x.finish == "":
@@ -153,8 +161,11 @@ func (b *streamBody) fill() {
 	case err != nil:
 		b.fail(err)
 	default:
-		b.frames.event(&b.w, ev)
-		b.ended, b.err = ev.Finish != "", io.EOF
+		b.frames.event(&b.w, choice, ev)
+		if b.g.open == 0 {
+			b.frames.end(&b.w, b.g.total)
+			b.ended, b.err = true, io.EOF
+		}
 		if b.w.err != nil {
 			b.fail(b.w.err)
 		}

@@ -69,6 +69,7 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 		AllowHosts:      c.Access.AllowHosts,
 		AllowOrigins:    c.Access.AllowOrigins,
 		ScopeHeader:     c.ScopeHeader,
+		Strict:          c.Access.Strict,
 		KeyRequests:     c.Access.KeyRequests,
 		KeyTokens:       c.Access.KeyTokens,
 	})

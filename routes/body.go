@@ -1,0 +1,114 @@
+package routes
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+// decodeBody reads the request's body into dst by the table and lists what it has no row for. The body is JSON whatever its
+// content type says: curl says form data where it is told nothing.
+func decodeBody[T any](s *server, c *fiber.Ctx, t *table[T], dst *T) error {
+	if e := c.Get(fiber.HeaderContentEncoding); e != "" && !strings.EqualFold(e, "identity") {
+		return &apiError{kind: kindEncoding, message: fmt.Sprintf("the content encoding %s is not supported", quote(e))}
+	}
+	body := c.Request().Body()
+	if len(bytes.TrimSpace(body)) == 0 {
+		return invalid("", "missing request body")
+	}
+	v, err := parseJSON(body)
+	if err != nil {
+		return invalid("", "%s", err.Error())
+	}
+	var d decoder
+	err = t.object(&d, "", v, dst)
+	listIgnored(c, d.ignored)
+	s.countIgnored(d.ignored)
+	if err == nil && d.unknown != "" && (s.Strict || strings.EqualFold(c.Get("X-Strict"), "true")) {
+		return invalid(clip(d.unknown), "the field %s is unknown, and the request or the server (--strict) wants that to be an error", quote(d.unknown))
+	}
+	return err
+}
+
+// The header of what was ignored has at most maxIgnored names; the log, and what is counted, at most maxCounted. All further names
+// count as "other".
+const (
+	maxIgnored = 32
+	maxCounted = 256
+)
+
+// listIgnored sets X-Ignored-Params. A name that could not stand in a header as it is appears as "?".
+func listIgnored(c *fiber.Ctx, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	list := make([]string, 0, maxIgnored+1)
+	for _, n := range names[:min(len(names), maxIgnored)] {
+		list = append(list, plainName(n))
+	}
+	if len(names) > maxIgnored {
+		list = append(list, "...")
+	}
+	c.Set("X-Ignored-Params", strings.Join(list, ", "))
+}
+
+// plainName returns a field's path as it can stand in a header and a log, "?" where it cannot.
+func plainName(n string) string {
+	if len(n) > maxQuoted || strings.ContainsFunc(n, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }) {
+		return "?"
+	}
+	return n
+}
+
+// ignored counts names that were ignored.
+type ignored struct {
+	mu    sync.Mutex
+	names map[string]uint64
+}
+
+// countIgnored counts names; the first time that one comes the log says so. A list's elements count as one name.
+func (s *server) countIgnored(names []string) {
+	s.ignored.mu.Lock()
+	defer s.ignored.mu.Unlock()
+	for _, n := range names[:min(len(names), maxIgnored)] {
+		n = withoutIndexes(plainName(n))
+		count, known := s.ignored.names[n]
+		if !known && len(s.ignored.names) >= maxCounted {
+			n = "other"
+			count, known = s.ignored.names[n]
+		}
+		if s.ignored.names == nil {
+			s.ignored.names = map[string]uint64{}
+		}
+		s.ignored.names[n] = count + 1
+		if !known {
+			s.Logger.Info("requests hold a field that is ignored", "field", n)
+		}
+	}
+}
+
+// ignoredCounts returns how often each name was ignored.
+func (s *server) ignoredCounts() map[string]uint64 {
+	s.ignored.mu.Lock()
+	defer s.ignored.mu.Unlock()
+	return maps.Clone(s.ignored.names)
+}
+
+// withoutIndexes turns messages[12].name into messages[].name.
+func withoutIndexes(path string) string {
+	var b strings.Builder
+	for part := range strings.SplitSeq(path, "[") {
+		if b.Len() > 0 || part == "" {
+			if _, rest, ok := strings.Cut(part, "]"); ok {
+				b.WriteString("[]" + rest)
+				continue
+			}
+		}
+		b.WriteString(part)
+	}
+	return b.String()
+}
