@@ -10,7 +10,7 @@ LINT := golangci-lint run --allow-parallel-runners
 .PHONY: help build run runtime model test test-long test-tokenizer bench-tokenizer test-templates lint fmt bench bench-peers clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/ortserve
 	@go build -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/ortserve
