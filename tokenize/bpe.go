@@ -207,7 +207,9 @@ func (e *encoder) merge(s string) {
 			return
 		}
 	}
-	e.symbols = e.symbols[:0]
+	if e.symbols = e.symbols[:0]; cap(e.symbols) < len(s) {
+		e.symbols = make([]symbol, 0, len(s)) // a symbol has at least a byte
+	}
 	if b.bytes {
 		e.byteSymbols(s)
 	} else {

@@ -59,6 +59,11 @@ func (e *encoder) encode(text string, o Options) []int32 {
 			e.ids = append(e.ids, p.ids...)
 		}
 	}
+	if cap(e.ids) > keptIDs { // too large to keep: given away instead of copied
+		out := e.ids
+		e.ids = nil
+		return out
+	}
 	return append(make([]int32, 0, len(e.ids)), e.ids...)
 }
 

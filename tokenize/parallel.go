@@ -14,6 +14,9 @@ const (
 	partText     = 64 << 10
 )
 
+// keptIDs is how many ids, and symbols of one piece, an idle encoder keeps memory for.
+const keptIDs = 1 << 18
+
 // encoder returns an idle encoder, with its cache as it was left, or a new one.
 func (t *Tokenizer) encoder() *encoder {
 	select {
@@ -26,11 +29,10 @@ func (t *Tokenizer) encoder() *encoder {
 
 // release keeps an encoder for later, as many as there are processors; large buffers are let go.
 func (t *Tokenizer) release(e *encoder) {
-	const most = 1 << 20
-	if cap(e.ids) > most {
+	if cap(e.ids) > keptIDs {
 		e.ids = nil
 	}
-	if cap(e.symbols) > most {
+	if cap(e.symbols) > keptIDs {
 		e.symbols, e.next, e.prev, e.queue = nil, nil, nil, mergeQueue{}
 	}
 	select {
