@@ -217,8 +217,11 @@ func sendError(c *fiber.Ctx, path string, err *apiError) error {
 	if err.kind == kindUnauthorized {
 		c.Set(fiber.HeaderWWWAuthenticate, "Bearer")
 	}
-	if isOllama(path) {
+	switch {
+	case isOllama(path):
 		return sendJSON(c, ollamaJSON, err.ollamaBody())
+	case isAnthropic(path):
+		return sendJSON(c, openaiJSON, err.anthropicBody(c.GetRespHeader(fiber.HeaderXRequestID)))
 	}
 	return sendJSON(c, openaiJSON, err.openaiBody())
 }

@@ -108,6 +108,28 @@ func (v value) plain() any {
 	}
 }
 
+// json returns v as package encoding/json writes it; numbers keep their spelling.
+func (v value) json() any {
+	switch v.kind {
+	case kindNumber:
+		return json.Number(v.text)
+	case kindList:
+		list := make([]any, len(v.list))
+		for i, of := range v.list {
+			list[i] = of.json()
+		}
+		return list
+	case kindObject:
+		object := make(map[string]any, len(v.members))
+		for _, m := range v.members {
+			object[m.name] = m.value.json()
+		}
+		return object
+	default:
+		return v.plain()
+	}
+}
+
 // parseJSON reads one JSON value, more strictly than encoding/json: invalid UTF-8, a lone surrogate, a name twice in one
 // object and deep nesting are errors, not repaired. The value shares no memory with data.
 func parseJSON(data []byte) (value, error) {

@@ -223,13 +223,10 @@ func (f *llamaFrames) last(content, text string, finish engine.FinishReason, u e
 	if content != "" {
 		a.Tokens = f.wanted(f.all)
 	}
-	switch ended := len(f.g.withoutEnd(f.all)) < len(f.all); {
-	case finish == engine.FinishStop && ended:
+	if finish == engine.FinishStop {
 		a.StopType = "eos"
-	case finish == engine.FinishStop:
-		a.StopType = "word"
-		if len(f.stops) == 1 {
-			a.StoppingWord = f.stops[0]
+		if stop, ok := f.g.stoppedBy(answer{text: text, tokens: f.all, finish: finish}, f.stops); ok {
+			a.StopType, a.StoppingWord = "word", stop
 		}
 	}
 	return a

@@ -65,10 +65,15 @@ func (s *server) app() *fiber.App {
 		app.Post(v1+"/chat/completions", s.chatCompletions)
 		app.Post(v1+"/chat/completions/input_tokens", s.chatInputTokens)
 		app.Post(v1+"/completions", s.completions)
+		app.Post(v1+"/responses", s.responses)
+		app.Post(v1+"/responses/input_tokens", s.countResponse)
 		app.Post(v1+"/embeddings", noEmbeddings)
 		app.Get(v1+"/models", s.listModels)
 		app.Get(v1+"/models/+", s.getModel)
 	}
+
+	app.Post("/v1/messages", s.messages)
+	app.Post("/v1/messages/count_tokens", s.countTokens)
 
 	app.Post("/completion", s.llamaCompletion)
 	app.Post("/tokenize", s.tokenize)

@@ -1,0 +1,236 @@
+package routes
+
+import (
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"ortserve/engine"
+)
+
+// anthropicMessage is the answer of POST /v1/messages.
+type anthropicMessage struct {
+	ID           string           `json:"id"`
+	Type         string           `json:"type"`
+	Role         string           `json:"role"`
+	Model        string           `json:"model"`
+	Content      []anthropicBlock `json:"content"`
+	StopReason   *string          `json:"stop_reason"`
+	StopSequence *string          `json:"stop_sequence"`
+	Usage        anthropicUsage   `json:"usage"`
+}
+
+type anthropicBlock struct {
+	Type string `json:"type"`
+	Text string `json:"text"`
+}
+
+// anthropicUsage counts prompt tokens that were cached apart from the others.
+type anthropicUsage struct {
+	InputTokens              int `json:"input_tokens"`
+	CacheCreationInputTokens int `json:"cache_creation_input_tokens"`
+	CacheReadInputTokens     int `json:"cache_read_input_tokens"`
+	OutputTokens             int `json:"output_tokens"`
+}
+
+func anthropicUsageOf(u engine.Usage) anthropicUsage {
+	return anthropicUsage{InputTokens: u.PromptTokens - u.CachedTokens, CacheReadInputTokens: u.CachedTokens, OutputTokens: u.CompletionTokens}
+}
+
+// The events of a stream.
+type (
+	messageStart struct {
+		Type    string           `json:"type"`
+		Message anthropicMessage `json:"message"`
+	}
+	blockStart struct {
+		Type  string         `json:"type"`
+		Index int            `json:"index"`
+		Block anthropicBlock `json:"content_block"`
+	}
+	blockDelta struct {
+		Type  string         `json:"type"`
+		Index int            `json:"index"`
+		Delta anthropicBlock `json:"delta"`
+	}
+	blockStop struct {
+		Type  string `json:"type"`
+		Index int    `json:"index"`
+	}
+	messageDelta struct {
+		Type  string          `json:"type"`
+		Delta anthropicStop   `json:"delta"`
+		Usage *anthropicUsage `json:"usage"`
+	}
+	messageStop struct {
+		Type string `json:"type"`
+	}
+	anthropicStop struct {
+		StopReason   *string `json:"stop_reason"`
+		StopSequence *string `json:"stop_sequence"`
+	}
+)
+
+// anthropicError is the body of an error on Anthropic's routes, and the event of one inside a stream.
+type anthropicError struct {
+	Type      string             `json:"type"`
+	Error     anthropicErrorBody `json:"error"`
+	RequestID string             `json:"request_id,omitempty"`
+}
+
+type anthropicErrorBody struct {
+	Type    string `json:"type"`
+	Message string `json:"message"`
+}
+
+// anthropicBody returns e in Anthropic's shape. Its types are OpenAI's but for these.
+func (e *apiError) anthropicBody(requestID string) anthropicError {
+	typ := errorTable[e.kind].typ
+	switch e.kind {
+	case kindInternal, kindTimeout, kindClientGone:
+		typ = "api_error"
+	case kindContextLength:
+		typ = "invalid_request_error"
+	case kindOverloaded, kindClosing:
+		typ = "overloaded_error"
+	case kindTooLarge:
+		typ = "request_too_large"
+	}
+	return anthropicError{Type: "error", Error: anthropicErrorBody{Type: typ, Message: e.message}, RequestID: requestID}
+}
+
+// isAnthropic says whether errors of that path are told in Anthropic's shape.
+func isAnthropic(path string) bool {
+	return path == "/v1/messages" || strings.HasPrefix(path, "/v1/messages/")
+}
+
+// messages serves POST /v1/messages.
+func (s *server) messages(c *fiber.Ctx) error {
+	var req messagesRequest
+	if err := decodeBody(s, c, messagesFields, &req); err != nil {
+		return err
+	}
+	if req.maxTokens == nil {
+		return invalid("max_tokens", "max_tokens: Field required")
+	}
+	conv, err := req.talk()
+	if err != nil {
+		return err
+	}
+	g, err := s.begin(c, req.model)
+	if err != nil {
+		return err
+	}
+	defer g.done()
+	prompt, err := g.chatPrompt(conv)
+	if err != nil {
+		return err
+	}
+	scope, err := s.scopeOf(c, "")
+	if err != nil {
+		return err
+	}
+	if err := g.submit(order{
+		prompts: [][]int32{prompt}, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: int(*req.maxTokens)}, scope: scope,
+	}); err != nil {
+		return err
+	}
+	id, err := s.newID()
+	if err != nil {
+		return err
+	}
+	f := &messageFrames{g: g, stops: req.sampling.stop, message: anthropicMessage{
+		ID: "msg_" + id, Type: "message", Role: "assistant", Model: g.name, Content: []anthropicBlock{},
+	}}
+	if req.stream {
+		return g.stream(c, eventStream, f)
+	}
+	answers, err := g.collect()
+	if err != nil {
+		return err
+	}
+	a := answers[0]
+	f.message.Content = []anthropicBlock{{Type: "text", Text: a.text}}
+	f.message.StopReason, f.message.StopSequence = g.stopReason(a, req.sampling.stop)
+	f.message.Usage = anthropicUsageOf(g.total)
+	c.Set("Server-Timing", serverTiming(g.total))
+	return sendJSON(c, openaiJSON, f.message)
+}
+
+// countTokens serves POST /v1/messages/count_tokens.
+func (s *server) countTokens(c *fiber.Ctx) error {
+	var req messagesRequest
+	if err := decodeBody(s, c, messagesFields, &req); err != nil {
+		return err
+	}
+	conv, err := req.talk()
+	if err != nil {
+		return err
+	}
+	return s.countChat(c, req.model, conv)
+}
+
+// stopReason says why an answer ended, and which stop sequence ended it.
+func (g *generation) stopReason(a answer, stops []string) (reason, sequence *string) {
+	text := func(s string) *string { return &s }
+	if a.finish == engine.FinishLength {
+		return text("max_tokens"), nil
+	}
+	if stop, ok := g.stoppedBy(a, stops); ok {
+		return text("stop_sequence"), &stop
+	}
+	return text("end_turn"), nil
+}
+
+// stoppedBy returns the stop string that ended an answer: the one that its tokens have where its text ends.
+func (g *generation) stoppedBy(a answer, stops []string) (string, bool) {
+	if a.finish != engine.FinishStop || len(g.withoutEnd(a.tokens)) < len(a.tokens) {
+		return "", false
+	}
+	rest, _ := strings.CutPrefix(g.Tokenizer.Decode(a.tokens, true), a.text)
+	for _, s := range stops {
+		if strings.HasPrefix(rest, s) {
+			return s, true
+		}
+	}
+	return "", false
+}
+
+// messageFrames streams a message.
+type messageFrames struct {
+	g       *generation
+	stops   []string
+	message anthropicMessage
+	begun   bool
+	answer  answer
+	text    strings.Builder
+}
+
+func (f *messageFrames) event(w *frameWriter, _ int, ev engine.Event) {
+	if !f.begun {
+		f.begun = true
+		f.message.Usage.InputTokens = len(f.g.prompts[0]) // what of it was cached is known at the end
+		w.named("message_start", messageStart{"message_start", f.message})
+		w.named("content_block_start", blockStart{"content_block_start", 0, anthropicBlock{Type: "text"}})
+	}
+	f.answer.tokens = append(f.answer.tokens, ev.Tokens...)
+	f.text.WriteString(ev.Text)
+	if ev.Text != "" {
+		w.named("content_block_delta", blockDelta{"content_block_delta", 0, anthropicBlock{"text_delta", ev.Text}})
+	}
+	f.answer.finish = ev.Finish
+}
+
+func (f *messageFrames) end(w *frameWriter, u engine.Usage) {
+	f.answer.text = f.text.String()
+	var stop anthropicStop
+	stop.StopReason, stop.StopSequence = f.g.stopReason(f.answer, f.stops)
+	usage := anthropicUsageOf(u)
+	w.named("content_block_stop", blockStop{"content_block_stop", 0})
+	w.named("message_delta", messageDelta{"message_delta", stop, &usage})
+	w.named("message_stop", messageStop{"message_stop"})
+}
+
+func (f *messageFrames) fail(w *frameWriter, err *apiError) {
+	w.named("error", err.anthropicBody(f.g.x.id))
+}

@@ -1,0 +1,142 @@
+package routes
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"ortserve/template"
+)
+
+// responsesRequest is the body of POST /v1/responses.
+type responsesRequest struct {
+	model        string
+	instructions *string
+	messages     []template.Message
+	stream       bool
+	maxTokens    *int64
+	sampling     sampling
+	metadata     *value
+	user         *string
+	cacheSalt    string
+}
+
+// responsesFields are the fields of OpenAI's responses. Nothing is kept between requests, so that what refers to another response is
+// refused, and store is not.
+var responsesFields = newTable(
+	[]field[responsesRequest]{
+		textField("model", func(r *responsesRequest) *string { return &r.model }),
+		{name: "input", read: readInput},
+		optionalText("instructions", func(r *responsesRequest) **string { return &r.instructions }),
+		boolField("stream", func(r *responsesRequest) *bool { return &r.stream }),
+		objectField("stream_options", newTable(inertFields[responsesRequest]("include_obfuscation"))),
+		tokenLimitField("max_output_tokens", func(r *responsesRequest) **int64 { return &r.maxTokens }),
+		textField("cache_salt", func(r *responsesRequest) *string { return &r.cacheSalt }),
+		{name: "metadata", read: func(_ *decoder, at string, v value, r *responsesRequest) error {
+			if v.kind != kindObject {
+				return wrongType(at, "an object", v)
+			}
+			r.metadata = &v
+			return nil
+		}},
+		optionalText("user", func(r *responsesRequest) **string { return &r.user }),
+		objectField("text", newTable([]field[responsesRequest]{
+			refusedField[responsesRequest]("format", "the answer is text", hasType("text")),
+		}, inertFields[responsesRequest]("verbosity"))),
+		refusedField[responsesRequest]("tool_choice", "tools are not supported", isText("none", "auto")),
+		refusedField[responsesRequest]("truncation", "what is too long is refused", isText("disabled")),
+		refusedField[responsesRequest]("previous_response_id", "responses are not stored; send the conversation as input"),
+		refusedField[responsesRequest]("conversation", "conversations are not stored; send them as input"),
+		refusedField[responsesRequest]("background", "responses are not stored"),
+		refusedField[responsesRequest]("prompt", "prompts are not stored; send instructions and input"),
+	},
+	samplingFields(func(r *responsesRequest) *sampling { return &r.sampling }),
+	refusedFields[responsesRequest]("context_management", "tools", "top_logprobs"),
+	inertFields[responsesRequest](
+		"include", "max_tool_calls", "moderation", "parallel_tool_calls", "prompt_cache_key", "prompt_cache_retention", "reasoning",
+		"safety_identifier", "service_tier", "store",
+	),
+)
+
+// readInput reads a response's input: a text of the user's, or a list of items.
+func readInput(d *decoder, at string, v value, r *responsesRequest) error {
+	switch v.kind {
+	case kindText:
+		r.messages = []template.Message{{Role: "user", Content: v.text}}
+		return nil
+	case kindList:
+	default:
+		return wrongType(at, "a string or a list of items", v)
+	}
+	r.messages = nil
+	for i, of := range v.list {
+		at := fmt.Sprintf("%s[%d]", at, i)
+		if typ := of.get("type"); typ.kind == kindText {
+			switch typ.text {
+			case "message":
+			case "reasoning", "compaction":
+				d.ignored = append(d.ignored, at)
+				continue
+			default:
+				return notSupported(at, "%s: an item of the type %s is not supported", at, quote(typ.text))
+			}
+		}
+		var m wireMessage
+		if err := inputFields.object(d, at, of, &m); err != nil {
+			return err
+		}
+		if !m.role {
+			return invalid(at+".role", "%s.role is missing", at)
+		}
+		r.messages = append(r.messages, m.Message)
+	}
+	return nil
+}
+
+// inputFields are the fields of a message among the input's items.
+var inputFields = newReplayedTable([]field[wireMessage]{
+	roleField("system", "user", "assistant", "developer"),
+	{name: "type", read: func(*decoder, string, value, *wireMessage) error { return nil }}, // looked at before
+	{name: "content", read: readInputContent},
+}, inertFields[wireMessage]("id", "phase", "status"))
+
+// readInputContent reads a string, or a list of texts of either side.
+func readInputContent(d *decoder, at string, v value, m *wireMessage) error {
+	switch v.kind {
+	case kindText:
+		m.Content = v.text
+		return nil
+	case kindList:
+	default:
+		return wrongType(at, "a string or a list of parts", v)
+	}
+	var texts []string
+	for i, of := range v.list {
+		at := fmt.Sprintf("%s[%d]", at, i)
+		if typ := of.get("type"); of.kind == kindObject && typ.kind == kindText && !isText("input_text", "output_text", "text")(typ) {
+			return unsupportedPart(at, typ.text)
+		}
+		var p contentPart
+		if err := partFields.object(d, at, of, &p); err != nil {
+			return err
+		}
+		if p.text == nil {
+			return invalid(at+".text", "%s.text is missing", at)
+		}
+		texts = append(texts, *p.text)
+	}
+	m.Content = strings.Join(texts, "\n")
+	return nil
+}
+
+// talk returns the request's conversation, with the instructions as its first message.
+func (r *responsesRequest) talk() (conversation, error) {
+	if len(r.messages) == 0 {
+		return conversation{}, invalid("input", "input is missing; it is a string or a list of items")
+	}
+	messages := r.messages
+	if r.instructions != nil && *r.instructions != "" {
+		messages = slices.Insert(slices.Clone(messages), 0, template.Message{Role: "system", Content: *r.instructions})
+	}
+	return conversation{messages: messages}, nil
+}
