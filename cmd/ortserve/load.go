@@ -47,7 +47,7 @@ func (l *loader) open(ctx context.Context, m *models.Model) (*pool.Loaded, error
 	}
 	var chat *template.Template
 	if m.ChatTemplate != "" {
-		if chat, err = template.Parse(m.ChatTemplate, tokenizer.SpecialTokens()); err != nil {
+		if chat, err = template.Parse(m.ChatTemplate, tokenizer.ControlTokens(m.ChatTemplate)); err != nil {
 			return nil, fmt.Errorf("chat template: %w", err)
 		}
 	}
