@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 
 # docker build -t ortserve .
-# docker run -p 127.0.0.1:9112:9112 -v ~/.cache/ortserve/models:/var/lib/ortserve/models:ro ortserve
+# docker run -p 9112:9112 -e ORTSERVE_API_KEY=choose-one -v ~/.cache/ortserve/models:/var/lib/ortserve/models:ro ortserve
 #
 # Which runtime library it brings is pinned in internal/home/pins.go, as for make run.
 
@@ -30,5 +30,5 @@ ENV ORTSERVE_HOME=/var/lib/ortserve ORTSERVE_ADDR=0.0.0.0:9112
 EXPOSE 9112
 HEALTHCHECK --interval=10s --timeout=4s --start-period=120s CMD ["/usr/local/bin/ortserve", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/ortserve"]
-# There are no keys yet. Who reaches the server is what the port is published to.
-CMD ["serve", "--insecure-no-auth"]
+# It listens for other machines, so it wants a key (ORTSERVE_API_KEY), or to be told that none is meant (--insecure-no-auth).
+CMD ["serve"]
