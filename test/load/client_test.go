@@ -118,7 +118,7 @@ func sendOn(t testing.TB, conn *net.TCPConn, q question) (*call, error) {
 	t.Helper()
 	body := q.body(t)
 	_, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: %s\r\nContent-Length: %d\r\n\r\n%s", q.path(), q.id, len(body), body)
-	return &call{question: q, conn: conn, in: bufio.NewReader(conn)}, err
+	return &call{question: q, conn: conn, in: bufio.NewReaderSize(conn, 1<<10)}, err
 }
 
 // ask sends q and reads the whole answer.
@@ -147,7 +147,7 @@ func (c *call) read(more func(*answer) bool) (a answer) {
 		}
 		return a
 	}
-	lines := bufio.NewReader(resp.Body)
+	lines := bufio.NewReaderSize(resp.Body, 1<<10)
 	for {
 		line, err := lines.ReadBytes('\n')
 		if err != nil {
