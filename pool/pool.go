@@ -135,6 +135,21 @@ func (p *Pool) Served() []string {
 	return names
 }
 
+// Loaded returns the models that are loaded now, in the order of New.
+func (p *Pool) Loaded() []*Loaded {
+	var all []*Loaded
+	for _, e := range p.entries {
+		select {
+		case <-e.done:
+			if e.loaded != nil {
+				all = append(all, e.loaded)
+			}
+		default:
+		}
+	}
+	return all
+}
+
 // Ready says whether every model is loaded, or could not be.
 func (p *Pool) Ready() bool {
 	for _, e := range p.entries {

@@ -50,7 +50,7 @@ func (s *server) begin(c *fiber.Ctx, name string) (*generation, error) {
 		release: []func(){stop, cancelTimeout, func() { cancel(context.Canceled) }},
 	}
 	before := s.now()
-	model, release, err := s.Pool.Get(ctx, name)
+	model, release, err := s.Pool.Get(ctx, s.resolve(name))
 	if err != nil {
 		defer g.close()
 		if errors.Is(err, pool.ErrNotFound) {

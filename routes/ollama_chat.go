@@ -15,6 +15,7 @@ type chatAnswer struct {
 	Message    ollamaMessage `json:"message"`
 	Done       bool          `json:"done"`
 	DoneReason string        `json:"done_reason,omitempty"`
+	cut
 	*statistics
 }
 
@@ -38,11 +39,16 @@ func (s *server) chat(c *fiber.Ctx) error {
 		return err
 	}
 	defer g.done()
-	f := chatLines{g}
+	f := &chatLines{g: g}
 	if len(req.conversation.messages) == 0 {
-		return sendJSON(c, ollamaJSON, f.last("load", "", engine.Usage{}))
+		return sendJSON(c, ollamaJSON, f.last(loadReason(req.keepAlive), "", engine.Usage{}))
 	}
-	prompt, err := g.chatPrompt(req.conversation)
+	var prompt []int32
+	if req.truncate {
+		prompt, f.cut, err = g.fit(req.conversation, req.options.limits())
+	} else {
+		prompt, err = g.chatPrompt(req.conversation)
+	}
 	if err != nil {
 		return err
 	}
@@ -67,9 +73,12 @@ func (s *server) chat(c *fiber.Ctx) error {
 }
 
 // chatLines streams /api/chat.
-type chatLines struct{ g *generation }
+type chatLines struct {
+	g   *generation
+	cut cut
+}
 
-func (f chatLines) event(w *frameWriter, _ int, ev engine.Event) {
+func (f *chatLines) event(w *frameWriter, _ int, ev engine.Event) {
 	if ev.Text != "" {
 		w.line(chatAnswer{
 			Model: f.g.name, CreatedAt: f.g.createdAt(),
@@ -81,14 +90,14 @@ func (f chatLines) event(w *frameWriter, _ int, ev engine.Event) {
 	}
 }
 
-func (f chatLines) end(*frameWriter, engine.Usage) {}
+func (f *chatLines) end(*frameWriter, engine.Usage) {}
 
-func (f chatLines) fail(w *frameWriter, err *apiError) { w.line(err.ollamaBody()) }
+func (f *chatLines) fail(w *frameWriter, err *apiError) { w.line(err.ollamaBody()) }
 
 // last is the answer's last line, or all of it.
-func (f chatLines) last(reason, text string, u engine.Usage) chatAnswer {
+func (f *chatLines) last(reason, text string, u engine.Usage) chatAnswer {
 	return chatAnswer{
 		Model: f.g.name, CreatedAt: f.g.createdAt(), Message: ollamaMessage{Role: "assistant", Content: text},
-		Done: true, DoneReason: reason, statistics: f.g.statistics(u),
+		Done: true, DoneReason: reason, cut: f.cut, statistics: f.g.statistics(u),
 	}
 }

@@ -3,6 +3,7 @@ package routes
 import (
 	"math"
 	"strconv"
+	"time"
 )
 
 // ollamaOptions are the options of a request for generation.
@@ -30,6 +31,8 @@ type generateRequest struct {
 	stream, raw           bool
 	context               []int32
 	options               ollamaOptions
+	truncate              bool
+	keepAlive             *time.Duration
 }
 
 // ollamaChatRequest is the body of POST /api/chat.
@@ -38,6 +41,8 @@ type ollamaChatRequest struct {
 	conversation conversation
 	stream       bool
 	options      ollamaOptions
+	truncate     bool
+	keepAlive    *time.Duration
 }
 
 // optionFields are the fields of the object "options".
@@ -54,8 +59,8 @@ var optionFields = newTable(
 	),
 )
 
-// generateFields are the fields of POST /api/generate. A prompt that is too long is always an error, so that truncate and shift change
-// nothing.
+// generateFields are the fields of POST /api/generate. A prompt that is too long is an error unless truncate asks for a cut. An answer
+// ends where the window does, so that shift changes nothing.
 var generateFields = newTable(
 	[]field[generateRequest]{
 		textField("model", func(r *generateRequest) *string { return &r.model }),
@@ -71,9 +76,11 @@ var generateFields = newTable(
 		refusedField[generateRequest]("suffix", "the models of this server continue a text, they do not insert into one"),
 		refusedField[generateRequest]("template", "the model's own is used; with raw the prompt is taken as it is"),
 		refusedField[generateRequest]("images", "image input is not supported"),
+		boolField("truncate", func(r *generateRequest) *bool { return &r.truncate }),
+		keepAliveField(func(r *generateRequest) **time.Duration { return &r.keepAlive }),
 	},
 	answerFields[generateRequest](),
-	inertFields[generateRequest]("keep_alive", "truncate", "shift"),
+	inertFields[generateRequest]("shift"),
 )
 
 // ollamaChatFields are the fields of POST /api/chat.
@@ -87,9 +94,11 @@ var ollamaChatFields = newTable(
 		boolField("stream", func(r *ollamaChatRequest) *bool { return &r.stream }),
 		optionsField(func(r *ollamaChatRequest) *ollamaOptions { return &r.options }),
 		refusedField[ollamaChatRequest]("tools", "the answer is text"),
+		boolField("truncate", func(r *ollamaChatRequest) *bool { return &r.truncate }),
+		keepAliveField(func(r *ollamaChatRequest) **time.Duration { return &r.keepAlive }),
 	},
 	answerFields[ollamaChatRequest](),
-	inertFields[ollamaChatRequest]("keep_alive", "truncate", "shift"),
+	inertFields[ollamaChatRequest]("shift"),
 )
 
 // answerFields are the rows of what both routes may ask of an answer and do not get yet.
@@ -100,6 +109,42 @@ func answerFields[T any]() []field[T] {
 		refusedField[T]("logprobs", ""),
 		refusedField[T]("top_logprobs", ""),
 	}
+}
+
+// keepAliveField is the row of how long a model stays loaded after a request: seconds, or a text like 5m; less than 0 is for ever.
+func keepAliveField[T any](of func(*T) **time.Duration) field[T] {
+	return field[T]{name: "keep_alive", read: func(_ *decoder, at string, v value, dst *T) error {
+		var d time.Duration
+		switch v.kind {
+		case kindNumber:
+			f, err := strconv.ParseFloat(v.text, 64)
+			if err != nil || math.Abs(f) > math.MaxInt32 {
+				return invalid(at, "%s is %s, which is out of range", at, clip(v.text))
+			}
+			d = time.Duration(f * float64(time.Second))
+		case kindText:
+			var err error
+			if d, err = time.ParseDuration(v.text); err != nil {
+				f, ferr := strconv.ParseFloat(v.text, 64)
+				if ferr != nil || math.Abs(f) > math.MaxInt32 {
+					return invalid(at, "%s is %s, must be seconds or a time like 5m", at, quote(v.text))
+				}
+				d = time.Duration(f * float64(time.Second))
+			}
+		default:
+			return wrongType(at, "a number or a string", v)
+		}
+		*of(dst) = &d
+		return nil
+	}}
+}
+
+// loadReason is what the answer to an empty request says of the model.
+func loadReason(keepAlive *time.Duration) string {
+	if keepAlive != nil && *keepAlive == 0 {
+		return "unload"
+	}
+	return "load"
 }
 
 // optionsField is the row of "options".

@@ -19,6 +19,7 @@ type generateAnswer struct {
 	Done       bool      `json:"done"`
 	DoneReason string    `json:"done_reason,omitempty"`
 	Context    []int32   `json:"context,omitempty"`
+	cut
 	*statistics
 }
 
@@ -64,12 +65,13 @@ func (s *server) generate(c *fiber.Ctx) error {
 	defer g.done()
 	f := &generateFrames{g: g, raw: req.raw, context: req.context}
 	if req.prompt == "" {
-		return sendJSON(c, ollamaJSON, f.last("load", "", nil, engine.Usage{}))
+		return sendJSON(c, ollamaJSON, f.last(loadReason(req.keepAlive), "", nil, engine.Usage{}))
 	}
-	prompt, err := g.generatePrompt(&req)
+	prompt, gone, err := g.generatePrompt(&req)
 	if err != nil {
 		return err
 	}
+	f.cut = gone
 	g.reportWindow(c, &req.options)
 	scope, err := s.scopeOf(c, "")
 	if err != nil {
@@ -91,7 +93,7 @@ func (s *server) generate(c *fiber.Ctx) error {
 }
 
 // generatePrompt makes the prompt's ids: the text as it is, or the turn of a chat, after a context if there is one.
-func (g *generation) generatePrompt(req *generateRequest) ([]int32, error) {
+func (g *generation) generatePrompt(req *generateRequest) (prompt []int32, gone cut, err error) {
 	var messages []template.Message
 	if req.system != "" {
 		messages = append(messages, template.Message{Role: "system", Content: req.system})
@@ -99,12 +101,19 @@ func (g *generation) generatePrompt(req *generateRequest) ([]int32, error) {
 	messages = append(messages, template.Message{Role: "user", Content: req.prompt})
 	switch {
 	case req.raw || g.Template == nil && len(messages) == 1 && len(req.context) == 0:
-		return g.rawPrompt(req.prompt), nil
+		prompt = g.rawPrompt(req.prompt)
 	case len(req.context) > 0:
-		return g.nextTurn(req.context, messages)
+		prompt, err = g.nextTurn(req.context, messages)
+	case req.truncate:
+		return g.fit(conversation{messages: messages}, req.options.limits())
 	default:
-		return g.chatPrompt(conversation{messages: messages})
+		prompt, err = g.chatPrompt(conversation{messages: messages})
 	}
+	if room := g.room(req.options.limits()); err == nil && req.truncate && len(prompt) > room {
+		gone = cut{true, len(prompt) - room}
+		prompt = prompt[gone.TruncatedTokens:]
+	}
+	return prompt, gone, err
 }
 
 // reportWindow tells a client that set num_ctx how many tokens its request may really have: never more than the server serves.
@@ -133,6 +142,7 @@ type generateFrames struct {
 	g       *generation
 	raw     bool
 	context []int32 // what the request came with
+	cut     cut
 	tokens  []int32 // sampled so far
 }
 
@@ -156,6 +166,7 @@ func (f *generateFrames) last(reason, text string, tokens []int32, u engine.Usag
 		Model: f.g.name, CreatedAt: f.g.createdAt(), Response: text,
 		Done: true, DoneReason: reason, statistics: f.g.statistics(u),
 	}
+	a.cut = f.cut
 	if !f.raw && tokens != nil {
 		a.Context = append(slices.Clip(f.g.prompts[0]), f.g.withoutEnd(tokens)...)
 	}

@@ -1,7 +1,6 @@
 package routes
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -9,7 +8,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"ortserve/models"
-	"ortserve/pool"
 )
 
 // ollamaModel is a model of /api/tags and /api/ps.
@@ -72,30 +70,13 @@ func (s *server) tags(c *fiber.Ctx) error {
 	return sendJSON(c, ollamaJSON, list)
 }
 
-// loaded returns the models that are loaded, none while one is still being loaded.
-func (s *server) loaded() []*pool.Loaded {
-	if !s.Pool.Ready() {
-		return nil
-	}
-	var all []*pool.Loaded
-	for _, name := range s.Pool.Served() {
-		l, release, err := s.Pool.Get(context.Background(), name)
-		if err != nil {
-			continue // it could not be loaded; the log has said so
-		}
-		release()
-		all = append(all, l)
-	}
-	return all
-}
-
 // never is when a model that stays loaded expires. Clients read a date.
 var never = time.Date(2999, time.December, 31, 0, 0, 0, 0, time.UTC)
 
 // running serves GET /api/ps: the models that are loaded.
 func (s *server) running(c *fiber.Ctx) error {
 	list := ollamaModels{Models: []ollamaModel{}}
-	for _, l := range s.loaded() {
+	for _, l := range s.Pool.Loaded() {
 		m := ollamaModelOf(l.Model)
 		m.Capabilities = nil
 		m.ollamaRunning = &ollamaRunning{ExpiresAt: never, ContextLength: l.Engine.Info().MaxLen}
@@ -179,20 +160,24 @@ func parametersOf(m *models.Model) []string {
 	return lines
 }
 
-// infoOf describes the model in the words of GGUF's metadata. The context length is the one that is served, once that is known.
-func (s *server) infoOf(m *models.Model) map[string]any {
-	window := m.ContextLength
-	for _, l := range s.loaded() {
+// windowOf returns how many tokens the model serves, once that is known: until then, how many its files say it could.
+func (s *server) windowOf(m *models.Model) int {
+	for _, l := range s.Pool.Loaded() {
 		if l.Model == m {
-			window = l.Engine.Info().MaxLen
+			return l.Engine.Info().MaxLen
 		}
 	}
+	return m.ContextLength
+}
+
+// infoOf describes the model in the words of GGUF's metadata. The context length is the one that is served.
+func (s *server) infoOf(m *models.Model) map[string]any {
 	arch := m.Architecture
 	return map[string]any{
 		"general.architecture":            arch,
 		"general.basename":                strings.TrimSuffix(m.Name, ":latest"),
 		arch + ".block_count":             m.Layers,
-		arch + ".context_length":          window,
+		arch + ".context_length":          s.windowOf(m),
 		arch + ".embedding_length":        m.Hidden,
 		arch + ".attention.head_count":    m.Heads,
 		arch + ".attention.head_count_kv": m.KVHeads,

@@ -108,7 +108,7 @@ func TestModelsBytes(t *testing.T) {
 			t.Errorf("%s: %d %s, want %s", path, r.status, r.body, want)
 		}
 	}
-	const model = `{"id":"tiny:1b","object":"model","created":1787306400,"owned_by":"library"}`
+	const model = `{"id":"tiny:1b","object":"model","created":1787306400,"owned_by":"library","max_model_len":256}`
 	f("/v1/models", `{"object":"list","data":[`+model+`]}`)
 	f("/models", `{"object":"list","data":[`+model+`]}`)
 	f("/v1/models/tiny:1b", model)

@@ -49,6 +49,11 @@ func (g *generation) rawPrompt(text string) []int32 {
 	return ids
 }
 
+// plainTokens encodes a text in which nothing counts as a control token.
+func (g *generation) plainTokens(text string) []int32 {
+	return g.Tokenizer.Encode(text, tokenize.Options{LiteralAll: true})
+}
+
 // nextTurn renders messages that follow a context: prompt and answer of the turn before, as ids. It is what the template writes
 // from the end of an assistant's message on, so that neither its own system prompt nor the first token comes a second time.
 func (g *generation) nextTurn(context []int32, messages []template.Message) ([]int32, error) {

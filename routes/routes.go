@@ -16,15 +16,17 @@ type Options struct {
 	Logger  *slog.Logger // [slog.Default()]
 	Ready   func() bool  // whether /readyz says so; false while models load and while the server drains [always]
 
-	Keys            *Keys    // who may use the server [everybody; see OpenAdmin, AllowHosts, AllowOrigins]
-	OpenAdmin       bool     // without Keys, whether everybody may change what the server holds too
-	PublicDiscovery bool     // the version and the lists of models need no key
-	AllowHosts      []string // patterns of Host headers, beside local ones; looked at without Keys alone
-	AllowOrigins    []string // patterns of origins of web pages, beside local ones
-	Strict          bool     // a field that no API knows is an error
-	ScopeHeader     string   // header with the user's id, which bounds prefix reuse [none]
-	KeyRequests     int      // requests that a key may send in a minute [any number]
-	KeyTokens       int      // tokens that a key may use in a minute [any number]
+	Keys            *Keys             // who may use the server [everybody; see OpenAdmin, AllowHosts, AllowOrigins]
+	OpenAdmin       bool              // without Keys, whether everybody may change what the server holds too
+	PublicDiscovery bool              // the version and the lists of models need no key
+	AllowHosts      []string          // patterns of Host headers, beside local ones; looked at without Keys alone
+	AllowOrigins    []string          // patterns of origins of web pages, beside local ones
+	Aliases         map[string]string // names under which clients may ask for a model, beside its own
+	AnyModel        bool              // a name that nothing serves is the first model's
+	Strict          bool              // a field that no API knows is an error
+	ScopeHeader     string            // header with the user's id, which bounds prefix reuse [none]
+	KeyRequests     int               // requests that a key may send in a minute [any number]
+	KeyTokens       int               // tokens that a key may use in a minute [any number]
 
 	BodyLimit      int           // bytes of a request's body [16 MiB]
 	StallTimeout   time.Duration // how long a write may wait for a client that does not read [30 s]

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -44,6 +45,9 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 	if err != nil {
 		return err
 	}
+	if err := checkAliases(c.Aliases, list); err != nil {
+		return err
+	}
 	library, err := onnx.Load(c.Runtime)
 	if err != nil {
 		return err
@@ -70,6 +74,8 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 		AllowOrigins:    c.Access.AllowOrigins,
 		ScopeHeader:     c.ScopeHeader,
 		Strict:          c.Access.Strict,
+		Aliases:         c.Aliases,
+		AnyModel:        c.AnyModel,
 		KeyRequests:     c.Access.KeyRequests,
 		KeyTokens:       c.Access.KeyTokens,
 	})
@@ -180,6 +186,16 @@ func findModels(sources []config.ModelSource) ([]*models.Model, error) {
 		list = append(list, m)
 	}
 	return list, nil
+}
+
+// checkAliases refuses aliases of models that are not served.
+func checkAliases(aliases map[string]string, served []*models.Model) error {
+	for name, model := range aliases {
+		if !slices.ContainsFunc(served, func(m *models.Model) bool { return m.Name == model || m.Name == model+":latest" }) {
+			return fmt.Errorf("--alias %s=%s: no --model has that name", name, model)
+		}
+	}
+	return nil
 }
 
 // findModel finds a model directory, or a model of the store.

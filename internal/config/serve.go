@@ -18,7 +18,9 @@ type Serve struct {
 	Addr           string
 	Access         Access
 	InsecureNoAuth bool
-	Models         []ModelSource // at least one; the first is the default
+	Models         []ModelSource     // at least one; the first is the default
+	Aliases        map[string]string // further names, and the names of the models they mean
+	AnyModel       bool              // a name that nothing serves means the first model
 
 	Runtime     string // path of the runtime library; empty: look for it
 	Provider    string // "auto" or "cpu"
@@ -105,6 +107,14 @@ reach needs keys, or --insecure-no-auth.`,
 repeated; the first answers requests that name no model. Without it:
 the default model (smollm2:135m).`,
 	})
+
+	f.add(&option{
+		name: "alias", arg: "NAME=MODEL", list: true, set: c.addAlias,
+		help: `a further name for a served model, for clients that ask for one of their
+own. May be repeated.`,
+	})
+	f.toggle(&c.AnyModel, "any-model", `answer requests for models that are not served with the first one,
+instead of 404. For clients whose model cannot be chosen.`)
 
 	f.group = "Machine"
 	f.text(&c.Runtime, "onnxruntime", "PATH", `the ONNX Runtime library. Without it the one that make run brought is
@@ -205,6 +215,19 @@ func (c *Serve) addModel(v string) error {
 		return errors.New("names no model and no directory")
 	}
 	c.Models = append(c.Models, m)
+	return nil
+}
+
+// addAlias reads one --alias.
+func (c *Serve) addAlias(v string) error {
+	name, model, ok := strings.Cut(v, "=")
+	if !ok || name == "" || model == "" {
+		return errors.New("must be NAME=MODEL")
+	}
+	if c.Aliases == nil {
+		c.Aliases = map[string]string{}
+	}
+	c.Aliases[name] = model
 	return nil
 }
 

@@ -60,6 +60,9 @@ func TestParseServe(t *testing.T) {
 	f("--addr :9112 --api-key-file /keys --key-requests-per-minute 10 --key-tokens-per-minute 1000", none, func(c *Serve) {
 		c.Addr, c.Access.KeyFile, c.Access.KeyRequests, c.Access.KeyTokens = ":9112", "/keys", 10, 1000
 	})
+	f("--alias gpt=a --alias x=b:c --any-model", none, func(c *Serve) {
+		c.Aliases, c.AnyModel = map[string]string{"gpt": "a", "x": "b:c"}, true
+	})
 	f("--allow-host a.example --allow-host *.b.example --allow-origin https://c --public-discovery --strict", none, func(c *Serve) {
 		c.Access.AllowHosts, c.Access.AllowOrigins = []string{"a.example", "*.b.example"}, []string{"https://c"}
 		c.Access.PublicDiscovery, c.Access.Strict = true, true
@@ -140,6 +143,8 @@ func TestParseServeRefuses(t *testing.T) {
 	f("--addr 9112", none, "--addr", `"9112"`, "HOST:PORT")
 	f("--addr localhost:http", none, "--addr", "port")
 	f("--addr localhost:65536", none, "--addr", "port")
+	f("--alias x", none, "--alias", "NAME=MODEL")
+	f("--alias x=", none, "--alias", "NAME=MODEL")
 	f("--allow-host", none, "--allow-host needs a value")
 	f("--allow-host=", none, "--allow-host", "*.example.com")
 	f("--key-requests-per-minute -1", none, "--key-requests-per-minute", "between 0 and")
