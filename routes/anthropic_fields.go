@@ -23,11 +23,11 @@ type messagesRequest struct {
 var messagesFields = newTable(
 	[]field[messagesRequest]{
 		textField("model", func(r *messagesRequest) *string { return &r.model }),
-		{name: "system", read: func(d *decoder, at string, v value, r *messagesRequest) (err error) {
+		{name: "system", schema: contentSchema(blockFields.schema()), read: func(d *decoder, at string, v value, r *messagesRequest) (err error) {
 			r.system, err = readBlocks(d, at, v)
 			return err
 		}},
-		{name: "messages", read: func(d *decoder, at string, v value, r *messagesRequest) (err error) {
+		{name: "messages", schema: listOf(anthropicMessageFields.schema()), read: func(d *decoder, at string, v value, r *messagesRequest) (err error) {
 			r.conversation.messages, err = readMessages(d, anthropicMessageFields, at, v)
 			return err
 		}},
@@ -36,7 +36,7 @@ var messagesFields = newTable(
 		numberField("temperature", func(r *messagesRequest) **float64 { return &r.sampling.temperature }),
 		numberField("top_p", func(r *messagesRequest) **float64 { return &r.sampling.topP }),
 		integerField("top_k", -1, math.MaxInt32, func(r *messagesRequest) **int64 { return &r.sampling.topK }),
-		{name: "stop_sequences", read: func(_ *decoder, at string, v value, r *messagesRequest) (err error) {
+		{name: "stop_sequences", schema: listOf(textSchema), read: func(_ *decoder, at string, v value, r *messagesRequest) (err error) {
 			r.sampling.stop, err = readStops(at, v)
 			return err
 		}},
@@ -50,7 +50,7 @@ var messagesFields = newTable(
 // anthropicMessageFields are the fields of a message.
 var anthropicMessageFields = newReplayedTable([]field[wireMessage]{
 	roleField("user", "assistant"),
-	{name: "content", read: func(d *decoder, at string, v value, m *wireMessage) (err error) {
+	{name: "content", schema: contentSchema(blockFields.schema()), read: func(d *decoder, at string, v value, m *wireMessage) (err error) {
 		m.Content, err = readBlocks(d, at, v)
 		return err
 	}},

@@ -3,20 +3,23 @@ package routes
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"maps"
 	"strings"
 	"sync"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 )
 
 // decodeBody reads the request's body into dst by the table and lists what it has no row for. The body is JSON whatever its
 // content type says: curl says form data where it is told nothing.
 func decodeBody[T any](s *server, c *fiber.Ctx, t *table[T], dst *T) error {
-	if e := c.Get(fiber.HeaderContentEncoding); e != "" && !strings.EqualFold(e, "identity") {
-		return &apiError{kind: kindEncoding, message: fmt.Sprintf("the content encoding %s is not supported", quote(e))}
+	body, err := unpack(c.Get(fiber.HeaderContentEncoding), c.Request().Body(), s.BodyLimit)
+	if err != nil {
+		return err
 	}
-	body := c.Request().Body()
 	if len(bytes.TrimSpace(body)) == 0 {
 		return invalid("", "missing request body")
 	}
@@ -33,6 +36,42 @@ func decodeBody[T any](s *server, c *fiber.Ctx, t *table[T], dst *T) error {
 	}
 	return err
 }
+
+// unpack undoes a body's content encoding, in memory for at most limit bytes.
+func unpack(encoding string, body []byte, limit int) ([]byte, error) {
+	var from io.Reader
+	switch strings.ToLower(strings.TrimSpace(encoding)) {
+	case "", "identity":
+		return body, nil
+	case "gzip", "x-gzip":
+		r, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return nil, invalid("", "the body is not what its content encoding says: %s", err.Error())
+		}
+		from = r
+	case "zstd":
+		r, err := zstd.NewReader(bytes.NewReader(body), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow))
+		if err != nil {
+			return nil, invalid("", "the body is not what its content encoding says: %s", err.Error())
+		}
+		defer r.Close()
+		from = r
+	default:
+		return nil, &apiError{kind: kindEncoding, message: fmt.Sprintf("the content encoding %s is not supported; gzip and zstd are", quote(encoding))}
+	}
+	plain, err := io.ReadAll(io.LimitReader(from, int64(limit)+1))
+	switch {
+	case len(plain) > limit:
+		return nil, &apiError{kind: kindTooLarge}
+	case err != nil:
+		return nil, invalid("", "the body is not what its content encoding says: %s", err.Error())
+	}
+	return plain, nil
+}
+
+// maxZstdWindow is the largest window that a client's zstd frame may ask the decoder to keep: RFC 8878, section 3.1.1.1.2, recommends that
+// decoders take 8 MiB.
+const maxZstdWindow = 8 << 20
 
 // The header of what was ignored has at most maxIgnored names; the log, and what is counted, at most maxCounted. All further names
 // count as "other".

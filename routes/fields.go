@@ -27,6 +27,8 @@ type field[T any] struct {
 	off func(v value) bool
 	// why is what the error of a refused field adds.
 	why string
+	// schema describes a honoured field's value: JSON Schema. Nil is any value.
+	schema schema
 }
 
 // table is the fields of one kind of object in one dialect.
@@ -133,7 +135,7 @@ func wrongType(at, want string, got value) error {
 // The rows of plain types.
 
 func numberField[T any](name string, of func(*T) **float64) field[T] {
-	return field[T]{name: name, read: func(_ *decoder, at string, v value, dst *T) error {
+	return field[T]{name: name, schema: schema{"type": "number"}, read: func(_ *decoder, at string, v value, dst *T) error {
 		if v.kind != kindNumber {
 			return wrongType(at, "a number", v)
 		}
@@ -147,7 +149,7 @@ func numberField[T any](name string, of func(*T) **float64) field[T] {
 }
 
 func integerField[T any](name string, lowest, highest int64, of func(*T) **int64) field[T] {
-	return field[T]{name: name, read: func(_ *decoder, at string, v value, dst *T) error {
+	return field[T]{name: name, schema: integerSchema(lowest, highest), read: func(_ *decoder, at string, v value, dst *T) error {
 		n, err := integer(at, v, lowest, highest)
 		*of(dst) = &n
 		return err
@@ -155,7 +157,7 @@ func integerField[T any](name string, lowest, highest int64, of func(*T) **int64
 }
 
 func boolField[T any](name string, of func(*T) *bool) field[T] {
-	return field[T]{name: name, read: func(_ *decoder, at string, v value, dst *T) error {
+	return field[T]{name: name, schema: schema{"type": "boolean"}, read: func(_ *decoder, at string, v value, dst *T) error {
 		if v.kind != kindBool {
 			return wrongType(at, "a boolean", v)
 		}
@@ -165,7 +167,7 @@ func boolField[T any](name string, of func(*T) *bool) field[T] {
 }
 
 func textField[T any](name string, of func(*T) *string) field[T] {
-	return field[T]{name: name, read: func(_ *decoder, at string, v value, dst *T) error {
+	return field[T]{name: name, schema: textSchema, read: func(_ *decoder, at string, v value, dst *T) error {
 		if v.kind != kindText {
 			return wrongType(at, "a string", v)
 		}
@@ -176,7 +178,7 @@ func textField[T any](name string, of func(*T) *string) field[T] {
 
 // objectField is a row whose value is an object with a table of its own.
 func objectField[T any](name string, t *table[T]) field[T] {
-	return field[T]{name: name, read: func(d *decoder, at string, v value, dst *T) error {
+	return field[T]{name: name, schema: t.schema(), read: func(d *decoder, at string, v value, dst *T) error {
 		return t.object(d, at, v, dst)
 	}}
 }

@@ -108,9 +108,11 @@ func TestContentTypes(t *testing.T) {
 	if r := w.do(http.MethodPost, "/api/generate", body, "Content-Encoding", "identity"); r.status != http.StatusOK {
 		t.Errorf("identity: %d %s", r.status, r.body)
 	}
-	r := w.do(http.MethodPost, "/api/generate", body, "Content-Encoding", "gzip")
-	if r.status != http.StatusUnsupportedMediaType || r.body != `{"error":"the content encoding \"gzip\" is not supported"}` {
-		t.Errorf("gzip: %d %s", r.status, r.body)
+	for _, e := range []string{"br", "deflate", "gzip, gzip"} {
+		r := w.do(http.MethodPost, "/api/generate", body, "Content-Encoding", e)
+		if r.status != http.StatusUnsupportedMediaType || r.body != `{"error":"the content encoding \"`+e+`\" is not supported; gzip and zstd are"}` {
+			t.Errorf("%s: %d %s", e, r.status, r.body)
+		}
 	}
 }
 

@@ -31,7 +31,7 @@ type llamaRequest struct {
 var llamaFields = newTable(
 	[]field[llamaRequest]{
 		textField("model", func(r *llamaRequest) *string { return &r.model }),
-		{name: "prompt", read: func(_ *decoder, at string, v value, r *llamaRequest) error {
+		{name: "prompt", schema: promptSchema, read: func(_ *decoder, at string, v value, r *llamaRequest) error {
 			prompts, err := readPrompts(at, v)
 			switch {
 			case err != nil:

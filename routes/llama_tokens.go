@@ -23,7 +23,7 @@ var tokenizeFields = newTable([]field[tokenizeRequest]{
 	textField("model", func(r *tokenizeRequest) *string { return &r.model }),
 	optionalText("content", func(r *tokenizeRequest) **string { return &r.content }),
 	optionalText("prompt", func(r *tokenizeRequest) **string { return &r.prompt }),
-	{name: "messages", read: func(d *decoder, at string, v value, r *tokenizeRequest) (err error) {
+	{name: "messages", schema: listOf(openaiMessageFields.schema()), read: func(d *decoder, at string, v value, r *tokenizeRequest) (err error) {
 		r.conversation.messages, err = readMessages(d, openaiMessageFields, at, v)
 		return err
 	}},
@@ -41,7 +41,7 @@ var tokenizeFields = newTable([]field[tokenizeRequest]{
 
 // optionalText is a row of a string that may be absent, which is not the same as empty.
 func optionalText[T any](name string, of func(*T) **string) field[T] {
-	return field[T]{name: name, read: func(d *decoder, at string, v value, dst *T) error {
+	return field[T]{name: name, schema: textSchema, read: func(d *decoder, at string, v value, dst *T) error {
 		var s string
 		err := textField(name, func(*T) *string { return &s }).read(d, at, v, dst)
 		*of(dst) = &s
@@ -51,7 +51,7 @@ func optionalText[T any](name string, of func(*T) **string) field[T] {
 
 // optionalBool is a row of a boolean whose default depends on other fields.
 func optionalBool[T any](name string, of func(*T) **bool) field[T] {
-	return field[T]{name: name, read: func(d *decoder, at string, v value, dst *T) error {
+	return field[T]{name: name, schema: schema{"type": "boolean"}, read: func(d *decoder, at string, v value, dst *T) error {
 		var b bool
 		err := boolField(name, func(*T) *bool { return &b }).read(d, at, v, dst)
 		*of(dst) = &b
@@ -61,7 +61,7 @@ func optionalBool[T any](name string, of func(*T) **bool) field[T] {
 
 // generationPromptField is the row of add_generation_prompt, whose default is true.
 func generationPromptField[T any](without func(*T) *bool) field[T] {
-	return field[T]{name: "add_generation_prompt", read: func(d *decoder, at string, v value, dst *T) error {
+	return field[T]{name: "add_generation_prompt", schema: schema{"type": "boolean"}, read: func(d *decoder, at string, v value, dst *T) error {
 		var b bool
 		err := boolField("add_generation_prompt", func(*T) *bool { return &b }).read(d, at, v, dst)
 		*without(dst) = !b
@@ -164,7 +164,7 @@ type detokenizeRequest struct {
 
 var detokenizeFields = newTable([]field[detokenizeRequest]{
 	textField("model", func(r *detokenizeRequest) *string { return &r.model }),
-	{name: "tokens", read: func(_ *decoder, at string, v value, r *detokenizeRequest) (err error) {
+	{name: "tokens", schema: tokensSchema, read: func(_ *decoder, at string, v value, r *detokenizeRequest) (err error) {
 		r.tokens, err = readTokens(at, v)
 		return err
 	}},
@@ -204,7 +204,7 @@ type applyTemplateRequest struct {
 
 var applyTemplateFields = newTable([]field[applyTemplateRequest]{
 	textField("model", func(r *applyTemplateRequest) *string { return &r.model }),
-	{name: "messages", read: func(d *decoder, at string, v value, r *applyTemplateRequest) (err error) {
+	{name: "messages", schema: listOf(openaiMessageFields.schema()), read: func(d *decoder, at string, v value, r *applyTemplateRequest) (err error) {
 		r.conversation.messages, err = readMessages(d, openaiMessageFields, at, v)
 		return err
 	}},

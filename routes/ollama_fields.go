@@ -68,7 +68,7 @@ var generateFields = newTable(
 		textField("system", func(r *generateRequest) *string { return &r.system }),
 		boolField("stream", func(r *generateRequest) *bool { return &r.stream }),
 		boolField("raw", func(r *generateRequest) *bool { return &r.raw }),
-		{name: "context", read: func(_ *decoder, at string, v value, r *generateRequest) (err error) {
+		{name: "context", schema: tokensSchema, read: func(_ *decoder, at string, v value, r *generateRequest) (err error) {
 			r.context, err = readTokens(at, v)
 			return err
 		}},
@@ -87,7 +87,7 @@ var generateFields = newTable(
 var ollamaChatFields = newTable(
 	[]field[ollamaChatRequest]{
 		textField("model", func(r *ollamaChatRequest) *string { return &r.model }),
-		{name: "messages", read: func(d *decoder, at string, v value, r *ollamaChatRequest) (err error) {
+		{name: "messages", schema: listOf(ollamaMessageFields.schema()), read: func(d *decoder, at string, v value, r *ollamaChatRequest) (err error) {
 			r.conversation.messages, err = readMessages(d, ollamaMessageFields, at, v)
 			return err
 		}},
@@ -113,7 +113,7 @@ func answerFields[T any]() []field[T] {
 
 // keepAliveField is the row of how long a model stays loaded after a request: seconds, or a text like 5m; less than 0 is for ever.
 func keepAliveField[T any](of func(*T) **time.Duration) field[T] {
-	return field[T]{name: "keep_alive", read: func(_ *decoder, at string, v value, dst *T) error {
+	return field[T]{name: "keep_alive", schema: schema{"type": []string{"number", "string"}}, read: func(_ *decoder, at string, v value, dst *T) error {
 		var d time.Duration
 		switch v.kind {
 		case kindNumber:
@@ -149,7 +149,7 @@ func loadReason(keepAlive *time.Duration) string {
 
 // optionsField is the row of "options".
 func optionsField[T any](of func(*T) *ollamaOptions) field[T] {
-	return field[T]{name: "options", read: func(d *decoder, at string, v value, dst *T) error {
+	return field[T]{name: "options", schema: optionFields.schema(), read: func(d *decoder, at string, v value, dst *T) error {
 		return optionFields.object(d, at, v, of(dst))
 	}}
 }
@@ -157,7 +157,7 @@ func optionsField[T any](of func(*T) *ollamaOptions) field[T] {
 // ollamaMessageFields are the fields of a message.
 var ollamaMessageFields = newReplayedTable([]field[wireMessage]{
 	roleField("system", "user", "assistant", "tool"),
-	{name: "content", read: func(_ *decoder, at string, v value, m *wireMessage) error {
+	{name: "content", schema: textSchema, read: func(_ *decoder, at string, v value, m *wireMessage) error {
 		if v.kind != kindText {
 			return wrongType(at, "a string", v)
 		}

@@ -33,7 +33,7 @@ const (
 // completionFields are the fields of a completion.
 var completionFields = newTable(
 	[]field[completionRequest]{
-		{name: "prompt", read: func(_ *decoder, at string, v value, r *completionRequest) (err error) {
+		{name: "prompt", schema: promptSchema, read: func(_ *decoder, at string, v value, r *completionRequest) (err error) {
 			r.prompts, err = readPrompts(at, v)
 			return err
 		}},

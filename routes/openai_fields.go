@@ -60,7 +60,7 @@ func openaiFields[T any](of func(*T) *openaiRequest) []field[T] {
 		textField("cache_salt", func(r *T) *string { return &of(r).cacheSalt }),
 		smallField("n", maxChoices, func(r *T) *int { return &of(r).n }),
 		smallField("best_of", maxChoices, func(r *T) *int { return &of(r).bestOf }),
-		{name: "repetition_penalty", read: func(_ *decoder, at string, v value, r *T) error {
+		{name: "repetition_penalty", schema: schema{"type": "number"}, read: func(_ *decoder, at string, v value, r *T) error {
 			if of(r).sampling.repeatPenalty != nil {
 				return invalid(at, "%s and repeat_penalty are names of one parameter; send one of them", at)
 			}
@@ -85,7 +85,7 @@ func openaiFields[T any](of func(*T) *openaiRequest) []field[T] {
 
 // smallField is a row of a count between 1 and highest.
 func smallField[T any](name string, highest int64, of func(*T) *int) field[T] {
-	return field[T]{name: name, read: func(_ *decoder, at string, v value, dst *T) error {
+	return field[T]{name: name, schema: integerSchema(1, highest), read: func(_ *decoder, at string, v value, dst *T) error {
 		n, err := integer(at, v, 1, highest)
 		*of(dst) = int(n)
 		return err
@@ -95,7 +95,7 @@ func smallField[T any](name string, highest int64, of func(*T) *int) field[T] {
 // chatFields are the fields of a chat completion.
 var chatFields = newTable(
 	[]field[chatRequest]{
-		{name: "messages", read: func(d *decoder, at string, v value, r *chatRequest) (err error) {
+		{name: "messages", schema: listOf(openaiMessageFields.schema()), read: func(d *decoder, at string, v value, r *chatRequest) (err error) {
 			r.conversation.messages, err = readMessages(d, openaiMessageFields, at, v)
 			return err
 		}},
@@ -115,7 +115,7 @@ var chatFields = newTable(
 
 // variablesField is the row of what a template is given besides the messages.
 func variablesField[T any](of func(*T) *conversation) field[T] {
-	return field[T]{name: "chat_template_kwargs", read: func(_ *decoder, at string, v value, r *T) error {
+	return field[T]{name: "chat_template_kwargs", schema: objectSchema, read: func(_ *decoder, at string, v value, r *T) error {
 		if v.kind != kindObject {
 			return wrongType(at, "an object", v)
 		}
@@ -129,7 +129,7 @@ func variablesField[T any](of func(*T) *conversation) field[T] {
 
 // tokenLimitField is a row of a limit of tokens. -1 is "no limit" for the peers.
 func tokenLimitField[T any](name string, of func(*T) **int64) field[T] {
-	return field[T]{name: name, read: func(_ *decoder, at string, v value, r *T) error {
+	return field[T]{name: name, schema: integerSchema(-1, math.MaxInt32), read: func(_ *decoder, at string, v value, r *T) error {
 		n, err := integer(at, v, -1, math.MaxInt32)
 		if err == nil && n == 0 {
 			return invalid(at, "%s is 0, must be at least 1, or -1 for as many tokens as the window holds", at)
@@ -149,8 +149,8 @@ type wireMessage struct {
 // these is ignored, and listed.
 var openaiMessageFields = newReplayedTable([]field[wireMessage]{
 	roleField("system", "user", "assistant", "tool", "function", "developer"),
-	{name: "content", read: readContent},
-	{name: "name", read: func(_ *decoder, at string, v value, m *wireMessage) error {
+	{name: "content", schema: contentSchema(partFields.schema()), read: readContent},
+	{name: "name", schema: textSchema, read: func(_ *decoder, at string, v value, m *wireMessage) error {
 		if v.kind != kindText {
 			return wrongType(at, "a string", v)
 		}
@@ -163,7 +163,7 @@ var openaiMessageFields = newReplayedTable([]field[wireMessage]{
 
 // roleField is the row of a message's role.
 func roleField(roles ...string) field[wireMessage] {
-	return field[wireMessage]{name: "role", read: func(_ *decoder, at string, v value, m *wireMessage) error {
+	return field[wireMessage]{name: "role", schema: schema{"type": "string", "enum": roles}, read: func(_ *decoder, at string, v value, m *wireMessage) error {
 		if v.kind != kindText {
 			return wrongType(at, "a string", v)
 		}
@@ -231,13 +231,13 @@ func readContent(d *decoder, at string, v value, m *wireMessage) error {
 type contentPart struct{ text *string }
 
 var partFields = newReplayedTable([]field[contentPart]{
-	{name: "type", read: func(_ *decoder, at string, v value, _ *contentPart) error {
+	{name: "type", schema: textSchema, read: func(_ *decoder, at string, v value, _ *contentPart) error {
 		if v.kind != kindText {
 			return wrongType(at, "a string", v)
 		}
 		return nil // looked at before
 	}},
-	{name: "text", read: func(_ *decoder, at string, v value, p *contentPart) error {
+	{name: "text", schema: textSchema, read: func(_ *decoder, at string, v value, p *contentPart) error {
 		if v.kind != kindText {
 			return wrongType(at, "a string", v)
 		}

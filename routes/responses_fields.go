@@ -26,13 +26,13 @@ type responsesRequest struct {
 var responsesFields = newTable(
 	[]field[responsesRequest]{
 		textField("model", func(r *responsesRequest) *string { return &r.model }),
-		{name: "input", read: readInput},
+		{name: "input", schema: contentSchema(inputFields.schema()), read: readInput},
 		optionalText("instructions", func(r *responsesRequest) **string { return &r.instructions }),
 		boolField("stream", func(r *responsesRequest) *bool { return &r.stream }),
 		objectField("stream_options", newTable(inertFields[responsesRequest]("include_obfuscation"))),
 		tokenLimitField("max_output_tokens", func(r *responsesRequest) **int64 { return &r.maxTokens }),
 		textField("cache_salt", func(r *responsesRequest) *string { return &r.cacheSalt }),
-		{name: "metadata", read: func(_ *decoder, at string, v value, r *responsesRequest) error {
+		{name: "metadata", schema: objectSchema, read: func(_ *decoder, at string, v value, r *responsesRequest) error {
 			if v.kind != kindObject {
 				return wrongType(at, "an object", v)
 			}
@@ -96,8 +96,8 @@ func readInput(d *decoder, at string, v value, r *responsesRequest) error {
 // inputFields are the fields of a message among the input's items.
 var inputFields = newReplayedTable([]field[wireMessage]{
 	roleField("system", "user", "assistant", "developer"),
-	{name: "type", read: func(*decoder, string, value, *wireMessage) error { return nil }}, // looked at before
-	{name: "content", read: readInputContent},
+	{name: "type", schema: textSchema, read: func(*decoder, string, value, *wireMessage) error { return nil }}, // looked at before
+	{name: "content", schema: contentSchema(partFields.schema()), read: readInputContent},
 }, inertFields[wireMessage]("id", "phase", "status"))
 
 // readInputContent reads a string, or a list of texts of either side.

@@ -59,6 +59,7 @@ func (s *server) app() *fiber.App {
 	app.Use(s.around)
 
 	app.Get("/", s.root)
+	app.Get("/openapi.json", s.openAPI)
 	app.Get("/livez", s.livez)
 	app.Get("/readyz", s.readyz)
 	app.Get("/health", s.readyz)

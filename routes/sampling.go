@@ -28,7 +28,7 @@ func samplingFields[T any](of func(*T) *sampling) []field[T] {
 		numberField("frequency_penalty", func(r *T) **float64 { return &of(r).frequencyPenalty }),
 		integerField("repeat_last_n", -1, math.MaxInt32, func(r *T) **int64 { return &of(r).repeatLastN }),
 		integerField("seed", math.MinInt64, math.MaxInt64, func(r *T) **int64 { return &of(r).seed }),
-		{name: "stop", read: func(_ *decoder, at string, v value, dst *T) (err error) {
+		{name: "stop", schema: stopSchema, read: func(_ *decoder, at string, v value, dst *T) (err error) {
 			of(dst).stop, err = readStops(at, v)
 			return err
 		}},
