@@ -1,0 +1,227 @@
+package routes
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the generated parts of docs/api.md")
+
+const documentPath = "../docs/api.md"
+
+// TestAPIDocument: docs/api.md says what the tables say, and the tests that it names exist.
+func TestAPIDocument(t *testing.T) {
+	b, err := os.ReadFile(documentPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fillIn(t, fillIn(t, string(b), "errors", errorsDocument()), "routes", routesDocument())
+	if *update {
+		if err := os.WriteFile(documentPath, []byte(want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, string(b)); diff != "" {
+		t.Errorf("docs/api.md is not what `go test ./routes -run TestAPIDocument -update` writes (-want +got):\n%s", diff)
+	}
+
+	var sources strings.Builder
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources.Write(text)
+	}
+	for _, name := range regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(string(b), -1) {
+		if !strings.Contains(sources.String(), "func "+name[1]+"(") {
+			t.Errorf("docs/api.md names %s, and there is no such test", name[1])
+		}
+	}
+}
+
+// fillIn replaces what stands between a marker and the next end.
+func fillIn(t *testing.T, text, marker, with string) string {
+	t.Helper()
+	begin, rest, ok := strings.Cut(text, "<!-- "+marker+" -->\n")
+	_, end, ended := strings.Cut(rest, "<!-- end -->")
+	if !ok || !ended {
+		t.Fatalf("docs/api.md has no marker %s", marker)
+	}
+	return begin + "<!-- " + marker + " -->\n" + with + "<!-- end -->" + end
+}
+
+func errorsDocument() string {
+	rows := map[string]bool{}
+	for kind, row := range errorTable {
+		code := "null"
+		if row.code != "" {
+			code = "`" + row.code + "`"
+		}
+		anthropic := (&apiError{kind: errorKind(kind)}).anthropicBody("").Error.Type
+		rows[fmt.Sprintf("| %d | `%s` | %s | `%s` |\n", row.status, row.typ, code, anthropic)] = true
+	}
+	var lines []string
+	for r := range rows {
+		lines = append(lines, r)
+	}
+	slices.Sort(lines)
+	return "| Status | OpenAI's `type` | `code` | Anthropic's `type` |\n|---|---|---|---|\n" + strings.Join(lines, "")
+}
+
+// row is a field of the document.
+type row struct{ path, class, text string }
+
+// rowsOf lists the fields of an object's schema and of those inside it, by name.
+func rowsOf(s schema, at string) []row {
+	properties, _ := s["properties"].(schema)
+	names := make([]string, 0, len(properties))
+	for n := range properties {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	var rows []row
+	for _, n := range names {
+		p, _ := properties[n].(schema)
+		class, _ := p["x-class"].(string)
+		text, _ := p["description"].(string)
+		if class == "honoured" {
+			text = typeText(p)
+		}
+		rows = append(rows, row{at + n, class, text})
+		inner := p
+		suffix := "."
+		if choices, ok := p["anyOf"].([]schema); ok {
+			for _, c := range choices {
+				if items, ok := c["items"].(schema); ok && items["properties"] != nil {
+					inner, suffix = items, "[]."
+				}
+			}
+		}
+		if items, ok := p["items"].(schema); ok {
+			inner, suffix = items, "[]."
+		}
+		rows = append(rows, rowsOf(inner, at+n+suffix)...)
+	}
+	return rows
+}
+
+// plural is that of the names of types.
+func plural(s string) string {
+	if rest, ok := strings.CutPrefix(s, "list of "); ok {
+		return "lists of " + rest
+	}
+	name, bounds, bounded := strings.Cut(s, ", ")
+	if bounded {
+		return name + "s, " + bounds
+	}
+	return name + "s"
+}
+
+// typeText says what values a schema allows.
+func typeText(s schema) string {
+	if choices, ok := s["anyOf"].([]schema); ok {
+		var all []string
+		for _, c := range choices {
+			if text := typeText(c); text != "" {
+				all = append(all, text)
+			}
+		}
+		return strings.Join(all, " or ")
+	}
+	var text string
+	switch typ := s["type"].(type) {
+	case string:
+		text = typ
+	case []string:
+		text = strings.Join(slices.DeleteFunc(slices.Clone(typ), func(t string) bool { return t == "null" }), " or ")
+	}
+	switch text {
+	case "null":
+		return ""
+	case "array":
+		items, _ := s["items"].(schema)
+		text = "list of " + plural(typeText(items))
+		if n := s["maxItems"]; n != nil {
+			text += fmt.Sprintf(", at most %v", n)
+		}
+	case "integer":
+		if low, high := s["minimum"], s["maximum"]; low != nil && high != nil && fmt.Sprint(high) != "9223372036854775807" {
+			text += fmt.Sprintf(", %v to %v", low, high)
+		}
+	}
+	if values, ok := s["enum"].([]any); ok {
+		text = ""
+		for _, v := range values {
+			if v != nil {
+				text = strings.TrimPrefix(fmt.Sprintf("%s, `%v`", text, v), ", ")
+			}
+		}
+	}
+	return text
+}
+
+func routesDocument() string {
+	var b strings.Builder
+	tag, seen := "", map[string]string{}
+	for _, o := range operations {
+		if o.tag != tag {
+			tag = o.tag
+			fmt.Fprintf(&b, "\n### %s\n", tag)
+		}
+		fmt.Fprintf(&b, "\n**`%s %s`**", o.method, strings.Join(o.paths(), "`, `"))
+		fmt.Fprintf(&b, ": %s.", o.summary)
+		if o.stream != nil {
+			fmt.Fprintf(&b, " Streams as `%s`.", o.streamType)
+		}
+		if o.required != nil {
+			fmt.Fprintf(&b, " Needs `%s`.", strings.Join(o.required, "`, `"))
+		}
+		b.WriteString("\n")
+		if o.request == nil {
+			continue
+		}
+		rows := rowsOf(o.request, "")
+		if same := seen[fmt.Sprint(rows)]; same != "" {
+			fmt.Fprintf(&b, "The fields are those of `%s`.\n", same)
+			continue
+		}
+		seen[fmt.Sprint(rows)] = o.path
+		b.WriteString("\n| Honoured | Value |\n|---|---|\n")
+		var inerts, refusals []string
+		for _, r := range rows {
+			switch r.class {
+			case "honoured":
+				fmt.Fprintf(&b, "| `%s` | %s |\n", r.path, r.text)
+			case "inert":
+				inerts = append(inerts, "`"+r.path+"`")
+			case "refused":
+				text := "`" + r.path + "`"
+				if _, why, ok := strings.Cut(r.text, ": "); ok {
+					text += " (" + why + ")"
+				}
+				refusals = append(refusals, text)
+			}
+		}
+		if inerts != nil {
+			fmt.Fprintf(&b, "\nInert: %s.\n", strings.Join(inerts, ", "))
+		}
+		if refusals != nil {
+			fmt.Fprintf(&b, "\nRefused: %s.\n", strings.Join(refusals, ", "))
+		}
+	}
+	return strings.TrimPrefix(b.String(), "\n") + "\n"
+}
