@@ -55,7 +55,7 @@ func (s *server) arrived(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 // arrivalOf returns what is known of a request since its header, and forgets it.
 func (s *server) arrivalOf(c *fiber.Ctx) *arrival {
 	if a, ok := s.arrivals.LoadAndDelete(&c.Request().Header); ok {
-		return a.(*arrival) //nolint:errcheck,forcetypeassert // nothing else is stored
+		return a.(*arrival)
 	}
 	return nil
 }

@@ -153,7 +153,6 @@ func TestChoiceSeeds(t *testing.T) {
 	if got := choiceSeed(0, 1); got != 0xe220a8397b1dcdaf {
 		t.Errorf("SplitMix64(0) is %#x", got)
 	}
-
 }
 
 func TestInputTokens(t *testing.T) {

@@ -162,7 +162,7 @@ var errNotSent = fmt.Errorf("announced: %w", fiber.ErrRequestEntityTooLarge)
 func (s *server) expect(app *fiber.App) func(*fasthttp.RequestCtx) int {
 	return func(ctx *fasthttp.RequestCtx) int {
 		a, ok := s.arrivals.Load(&ctx.Request.Header)
-		if refused := ok && a.(*arrival).err != nil; !refused && ctx.Request.Header.ContentLength() <= s.BodyLimit { //nolint:errcheck,forcetypeassert // nothing else is stored
+		if refused := ok && a.(*arrival).err != nil; !refused && ctx.Request.Header.ContentLength() <= s.BodyLimit {
 			return fasthttp.StatusContinue
 		}
 		c := app.AcquireCtx(ctx)
