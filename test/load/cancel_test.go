@@ -86,6 +86,7 @@ func (w *cancels) send(t *testing.T, q question, length int) *call {
 // cancel sends q, leaves in phase p, and returns after how long that was logged and what it held was free.
 func (w *cancels) cancel(t *testing.T, p phase, q question) (logged, freed time.Duration) {
 	t.Helper()
+	w.settle(t)
 	q.tokens = endless
 	if p == queued {
 		return w.cancelQueued(t, q)
@@ -123,6 +124,20 @@ func (w *cancels) cancel(t *testing.T, p phase, q question) (logged, freed time.
 		t.Errorf("%s: it left after %s tokens", p, line[1])
 	}
 	return logged, freed
+}
+
+// settle waits until nothing is held: the log says that a client has gone before the run in progress has ended.
+func (w *cancels) settle(t *testing.T) {
+	t.Helper()
+	eventually(t, func() string {
+		c := w.send(t, question{api: ollama, tokens: 1}, 10)
+		defer c.conn.Close()
+		a := c.read(nil)
+		if err := a.complete(c.question); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
 }
 
 // cancelQueued sends q behind another request and leaves.
@@ -193,7 +208,7 @@ func (w *cancels) head(t *testing.T, c *call) (status int) {
 	for {
 		line, err := c.in.ReadString('\n')
 		if err != nil {
-			t.Fatalf("%s: %v", c.id, err)
+			t.Fatalf("%s: %v after %q, status %d; the log's end:\n%s", c.id, err, line, status, tail(w.Log(), 4000))
 		}
 		if status == 0 {
 			if _, err := fmt.Sscanf(line, "HTTP/1.1 %d", &status); err != nil {
@@ -206,13 +221,16 @@ func (w *cancels) head(t *testing.T, c *call) (status int) {
 	}
 }
 
+// tail returns the end of a text.
+func tail(s string, n int) string { return s[max(0, len(s)-n):] }
+
 // firstEvent waits for the first text of a stream.
 func (w *cancels) firstEvent(t *testing.T, c *call) {
 	t.Helper()
 	for {
 		line, err := c.in.ReadString('\n')
 		if err != nil {
-			t.Fatalf("%s: %v", c.id, err)
+			t.Fatalf("%s: %v; the log's end:\n%s", c.id, err, tail(w.Log(), 4000))
 		}
 		if strings.Contains(line, `"content":"`) || strings.Contains(line, `"response":"`) {
 			return

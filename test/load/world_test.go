@@ -170,7 +170,7 @@ func (w *world) idle(t *testing.T) {
 // eventually waits until what is wrong is nothing.
 func eventually(t *testing.T, wrong func() string) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		what := wrong()
 		if what == "" {
 			return
