@@ -105,6 +105,11 @@ func TestEveryRouteNeedsAKey(t *testing.T) {
 			t.Errorf("%s is listed as open, and is no route", r)
 		}
 	}
+	for _, path := range []string{"/v1/models", "/nothing"} {
+		if got := w.status("BREW", path); got != http.StatusUnauthorized {
+			t.Errorf("BREW %s: %d, want 401", path, got)
+		}
+	}
 	for _, path := range []string{"/nothing", "/api/nothing", "/v1/", "/.git/config"} {
 		if got := w.status(http.MethodGet, path); got != http.StatusUnauthorized {
 			t.Errorf("%s: %d, want 401 where there is no route", path, got)

@@ -124,10 +124,7 @@ func plural(s string) string {
 	if rest, ok := strings.CutPrefix(s, "list of "); ok {
 		return "lists of " + rest
 	}
-	name, bounds, bounded := strings.Cut(s, ", ")
-	if bounded {
-		return name + "s, " + bounds
-	}
+	name, _, _ := strings.Cut(s, ", ") // without its bounds
 	return name + "s"
 }
 
@@ -184,7 +181,7 @@ func routesDocument() string {
 		}
 		fmt.Fprintf(&b, "\n**`%s %s`**", o.method, strings.Join(o.paths(), "`, `"))
 		fmt.Fprintf(&b, ": %s.", o.summary)
-		if o.stream != nil {
+		if o.streamType != "" {
 			fmt.Fprintf(&b, " Streams as `%s`.", o.streamType)
 		}
 		if o.required != nil {

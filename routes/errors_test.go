@@ -103,7 +103,8 @@ func TestErrorBytes(t *testing.T) {
 	f(http.MethodGet, "/v1/models/x/y", "", 404, `{"error":{"message":"model 'x/y' not found; this server has tiny:1b","type":"not_found_error","param":"model","code":"model_not_found"}}`)
 	f(http.MethodGet, "/v1/chat/completions", "", 405,
 		`{"error":{"message":"GET is not allowed on \"/v1/chat/completions\", POST is","type":"invalid_request_error","param":null,"code":"method_not_allowed"}}`)
-	f("BREW", "/api/chat", "", 405, `{"error":"BREW is not allowed on \"/api/chat\""}`)
+	f("BREW", "/api/chat", "", 405, `{"error":"BREW is not allowed on \"/api/chat\", POST is"}`)
+	f("BREW", "/api/nothing", "", 404, `{"error":"there is no route BREW \"/api/nothing\""}`)
 	f(http.MethodDelete, "/api/chat", "", 405, `{"error":"DELETE is not allowed on \"/api/chat\", POST is"}`)
 }
 

@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -19,8 +20,7 @@ type operation struct {
 	required     []string
 	query        []string
 	answer       any    // a value of the type that is answered; a string is plain text
-	stream       any    // a value of the type of a stream's events, where the route streams
-	streamType   string // content type of the stream
+	streamType   string // content type of the stream, where the route streams
 	refuses      bool   // it answers errors alone
 }
 
@@ -35,20 +35,20 @@ const (
 
 // operations are all routes but those of OpenAI's that exist without /v1 too.
 var operations = []operation{
-	{method: "POST", path: "/v1/chat/completions", tag: tagOpenAI, summary: "Answer a conversation", request: chatFields.schema(), required: []string{"messages"}, answer: chatCompletion{}, stream: chatChunk{}, streamType: eventStream},
+	{method: "POST", path: "/v1/chat/completions", tag: tagOpenAI, summary: "Answer a conversation", request: chatFields.schema(), required: []string{"messages"}, answer: chatCompletion{}, streamType: eventStream},
 	{method: "POST", path: "/v1/chat/completions/input_tokens", tag: tagOpenAI, summary: "Count the tokens of a conversation", request: chatFields.schema(), required: []string{"messages"}, answer: inputTokens{}},
-	{method: "POST", path: "/v1/completions", tag: tagOpenAI, summary: "Continue a text", request: completionFields.schema(), required: []string{"prompt"}, answer: completion{}, stream: completion{}, streamType: eventStream},
-	{method: "POST", path: "/v1/responses", tag: tagOpenAI, summary: "Answer a conversation; nothing is stored", request: responsesFields.schema(), required: []string{"input"}, answer: response{}, stream: responseEvent{}, streamType: eventStream},
+	{method: "POST", path: "/v1/completions", tag: tagOpenAI, summary: "Continue a text", request: completionFields.schema(), required: []string{"prompt"}, answer: completion{}, streamType: eventStream},
+	{method: "POST", path: "/v1/responses", tag: tagOpenAI, summary: "Answer a conversation; nothing is stored", request: responsesFields.schema(), required: []string{"input"}, answer: response{}, streamType: eventStream},
 	{method: "POST", path: "/v1/responses/input_tokens", tag: tagOpenAI, summary: "Count the tokens of a response's input", request: responsesFields.schema(), required: []string{"input"}, answer: inputTokens{}},
 	{method: "POST", path: "/v1/embeddings", tag: tagOpenAI, summary: "Refused: no model here gives embeddings", refuses: true},
 	{method: "GET", path: "/v1/models", tag: tagOpenAI, summary: "List the models", answer: modelList{}},
 	{method: "GET", path: "/v1/models/{model}", tag: tagOpenAI, summary: "Describe a model", answer: openaiModel{}},
 
-	{method: "POST", path: "/v1/messages", tag: tagAnthropic, summary: "Answer a conversation", request: messagesFields.schema(), required: []string{"messages", "max_tokens"}, answer: anthropicMessage{}, stream: messageStart{}, streamType: eventStream},
+	{method: "POST", path: "/v1/messages", tag: tagAnthropic, summary: "Answer a conversation", request: messagesFields.schema(), required: []string{"messages", "max_tokens"}, answer: anthropicMessage{}, streamType: eventStream},
 	{method: "POST", path: "/v1/messages/count_tokens", tag: tagAnthropic, summary: "Count the tokens of a conversation", request: messagesFields.schema(), required: []string{"messages"}, answer: inputTokens{}},
 
-	{method: "POST", path: "/api/generate", tag: tagOllama, summary: "Answer a prompt, or load a model", request: generateFields.schema(), required: []string{"model"}, answer: generateAnswer{}, stream: generateAnswer{}, streamType: jsonLines},
-	{method: "POST", path: "/api/chat", tag: tagOllama, summary: "Answer a conversation, or load a model", request: ollamaChatFields.schema(), required: []string{"model"}, answer: chatAnswer{}, stream: chatAnswer{}, streamType: jsonLines},
+	{method: "POST", path: "/api/generate", tag: tagOllama, summary: "Answer a prompt, or load a model", request: generateFields.schema(), required: []string{"model"}, answer: generateAnswer{}, streamType: jsonLines},
+	{method: "POST", path: "/api/chat", tag: tagOllama, summary: "Answer a conversation, or load a model", request: ollamaChatFields.schema(), required: []string{"model"}, answer: chatAnswer{}, streamType: jsonLines},
 	{method: "POST", path: "/api/embed", tag: tagOllama, summary: "Refused: no model here gives embeddings", refuses: true},
 	{method: "POST", path: "/api/embeddings", tag: tagOllama, summary: "Refused: no model here gives embeddings", refuses: true},
 	{method: "GET", path: "/api/tags", tag: tagOllama, summary: "List the models", answer: ollamaModels{}},
@@ -57,7 +57,7 @@ var operations = []operation{
 	{method: "GET", path: "/api/version", tag: tagOllama, summary: "The version of Ollama's API, and this server's", answer: versionAnswer{}},
 	{method: "GET", path: "/version", tag: tagOllama, summary: "The same as /api/version", answer: versionAnswer{}},
 
-	{method: "POST", path: "/completion", tag: tagLlama, summary: "Continue a text", request: llamaFields.schema(), required: []string{"prompt"}, answer: llamaAnswer{}, stream: llamaPiece{}, streamType: eventStream},
+	{method: "POST", path: "/completion", tag: tagLlama, summary: "Continue a text", request: llamaFields.schema(), required: []string{"prompt"}, answer: llamaAnswer{}, streamType: eventStream},
 	{method: "POST", path: "/tokenize", tag: tagLlama, summary: "Text or messages to token ids", request: tokenizeFields.schema(), answer: tokenizeAnswer{}},
 	{method: "POST", path: "/detokenize", tag: tagLlama, summary: "Token ids to text", request: detokenizeFields.schema(), answer: detokenizeAnswer{}},
 	{method: "POST", path: "/apply-template", tag: tagLlama, summary: "Messages to the text of a prompt", request: applyTemplateFields.schema(), required: []string{"messages"}, answer: templateAnswer{}},
@@ -147,8 +147,8 @@ func (o operation) describe(path string) schema {
 		if _, text := o.answer.(string); text {
 			content = schema{"text/plain": schema{"schema": textSchema}}
 		}
-		if o.stream != nil {
-			content[o.streamType] = schema{"schema": textSchema}
+		if o.streamType != "" {
+			content[o.streamType] = schema{}
 		}
 		responses["200"] = schema{"description": "OK", "content": content}
 	}
@@ -167,12 +167,15 @@ func (o operation) describe(path string) schema {
 		d["parameters"] = parameters
 	}
 	if o.request != nil {
-		body := schema{}
-		for k, v := range o.request {
-			body[k] = v
-		}
-		if o.required != nil {
-			body["required"] = o.required
+		body := maps.Clone(o.request)
+		if properties, ok := body["properties"].(schema); ok && o.required != nil {
+			properties = maps.Clone(properties)
+			for _, name := range o.required {
+				if p, ok := properties[name].(schema); ok {
+					properties[name] = present(p)
+				}
+			}
+			body["properties"], body["required"] = properties, o.required
 		}
 		d["requestBody"] = schema{"required": true, "content": schema{"application/json": schema{"schema": body}}}
 	}

@@ -168,6 +168,6 @@ func (s *server) cors(c *fiber.Ctx) {
 
 // options answers OPTIONS, a browser's preflight among them, on every path.
 func (s *server) options(c *fiber.Ctx) error {
-	c.Set(fiber.HeaderAllow, corsMethods)
+	c.Set(fiber.HeaderAllow, strings.Join(append(methodsOf(c.App(), c.Path()), fiber.MethodOptions), ", "))
 	return c.SendStatus(fiber.StatusNoContent)
 }

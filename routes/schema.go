@@ -1,7 +1,10 @@
 package routes
 
 import (
+	"maps"
+	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -13,7 +16,7 @@ type schema = map[string]any
 var (
 	textSchema   = schema{"type": "string"}
 	objectSchema = schema{"type": "object"}
-	tokensSchema = listOf(schema{"type": "integer", "minimum": 0})
+	tokensSchema = listOf(integerSchema(0, math.MaxInt32))
 	stopSchema   = schema{"anyOf": []schema{textSchema, {"type": "array", "items": textSchema, "maxItems": maxStops}}}
 	promptSchema = schema{"anyOf": []schema{textSchema, tokensSchema, listOf(textSchema), listOf(tokensSchema)}}
 )
@@ -56,9 +59,7 @@ func (f field[T]) describe() schema {
 // nullable returns a copy of s that allows null too.
 func nullable(s schema) schema {
 	out := schema{}
-	for k, v := range s {
-		out[k] = v
-	}
+	maps.Copy(out, s)
 	switch typ := s["type"].(type) {
 	case string:
 		out["type"] = []string{typ, "null"}
@@ -74,6 +75,32 @@ func nullable(s schema) schema {
 	}
 	if choices, ok := s["anyOf"].([]schema); ok {
 		out["anyOf"] = append(append([]schema{}, choices...), schema{"type": "null"})
+	}
+	return out
+}
+
+// present returns a copy of a nullable schema that allows neither null nor an empty list.
+func present(s schema) schema {
+	out := maps.Clone(s)
+	if types, ok := s["type"].([]string); ok {
+		out["type"] = slices.DeleteFunc(slices.Clone(types), func(t string) bool { return t == "null" })
+		if slices.Contains(types, "array") {
+			out["minItems"] = 1
+		}
+	}
+	if choices, ok := s["anyOf"].([]schema); ok {
+		var kept []schema
+		for _, c := range choices {
+			switch c["type"] {
+			case "null":
+				continue
+			case "array":
+				c = maps.Clone(c)
+				c["minItems"] = 1
+			}
+			kept = append(kept, c)
+		}
+		out["anyOf"] = kept
 	}
 	return out
 }

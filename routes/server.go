@@ -149,10 +149,35 @@ func (s *server) known(app *fiber.App) fasthttp.RequestHandler {
 		}
 		c := app.AcquireCtx(ctx)
 		defer app.ReleaseCtx(c)
-		if err := s.rejected(c, fiber.ErrMethodNotAllowed); err != nil {
+		_, err := s.admit(&ctx.Request.Header, c.Path())
+		if err == nil {
+			err = notAllowed(app, c)
+		}
+		if err := s.rejected(c, err); err != nil {
 			ctx.SetStatusCode(fasthttp.StatusMethodNotAllowed)
 		}
 	}
+}
+
+// notAllowed is the error of a method that no route has: the path's methods are told, if it has any.
+func notAllowed(app *fiber.App, c *fiber.Ctx) error {
+	methods := methodsOf(app, c.Path())
+	if methods == nil {
+		return fiber.ErrNotFound
+	}
+	c.Set(fiber.HeaderAllow, strings.Join(methods, ", "))
+	return fiber.ErrMethodNotAllowed
+}
+
+// methodsOf returns the methods that a path is served with.
+func methodsOf(app *fiber.App, path string) []string {
+	var methods []string
+	for _, r := range app.GetRoutes(true) {
+		if below, ok := strings.CutSuffix(r.Path, "+"); r.Path == path || ok && strings.HasPrefix(path, below) {
+			methods = append(methods, r.Method)
+		}
+	}
+	return methods
 }
 
 // errNotSent is the error of a body that is too large and that the client has not begun to send.
