@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -153,7 +154,11 @@ func (e *Engine) loop() {
 		}
 		if !e.step() {
 			<-e.wake
+			continue
 		}
+		// Those who wait for the events come first. Once a run has begun, they would have to take a core from it, and the Go
+		// runtime would wake up again and again to see whether the thread inside the run comes back.
+		runtime.Gosched()
 	}
 }
 
