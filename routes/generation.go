@@ -96,6 +96,11 @@ type order struct {
 // so each finds the rows of the one before.
 func (g *generation) submit(o order) error {
 	g.perPrompt = max(o.n, 1)
+	release, err := g.server.hold(g.Engine, g.x.key, g.perPrompt*len(o.prompts))
+	if err != nil {
+		return err
+	}
+	g.release = append(g.release, release)
 	params := o.sampling.params(g.Model.Generation, o.defaults)
 	for _, prompt := range o.prompts {
 		l := o.limits
@@ -121,6 +126,9 @@ func (g *generation) submit(o order) error {
 				Group:       g.x.key.Group,
 				Scope:       o.scope,
 			})
+			if full := new(engine.OverloadedError); errors.As(err, &full) {
+				g.server.found(g.x.key, false)
+			}
 			if err != nil {
 				return causeOf(g.ctx, err)
 			}
@@ -129,6 +137,7 @@ func (g *generation) submit(o order) error {
 		g.x.usage.PromptTokens += len(prompt)
 		g.server.spend(g.x.key, len(prompt))
 	}
+	g.server.found(g.x.key, true)
 	g.prompts, g.open = o.prompts, len(g.events)
 	if len(g.events) > 1 {
 		g.merge()

@@ -25,6 +25,7 @@ type Options struct {
 	AnyModel        bool              // a name that nothing serves is the first model's
 	Strict          bool              // a field that no API knows is an error
 	ScopeHeader     string            // header with the user's id, which bounds prefix reuse [none]
+	Queue           int               // requests that may wait for a model, of which a key may hold its share [no shares]
 	KeyRequests     int               // requests that a key may send in a minute [any number]
 	KeyTokens       int               // tokens that a key may use in a minute [any number]
 

@@ -24,6 +24,7 @@ type server struct {
 	watcher  watcher
 	quotas   quotas
 	ignored  ignored
+	shares   shares
 	arrivals sync.Map // *fasthttp.RequestHeader -> *arrival
 	// now and newID are replaced in tests, so that answers can be compared byte for byte.
 	now   func() time.Time

@@ -76,6 +76,7 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 		Strict:          c.Access.Strict,
 		Aliases:         c.Aliases,
 		AnyModel:        c.AnyModel,
+		Queue:           c.Queue,
 		KeyRequests:     c.Access.KeyRequests,
 		KeyTokens:       c.Access.KeyTokens,
 	})
