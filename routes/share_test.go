@@ -19,17 +19,17 @@ func TestShare(t *testing.T) {
 		o.Queue = 1 // two slots: half is one
 	})
 	const body = `{"model":"tiny:1b","prompt":"hi"}`
-	begin := func(key string) (leave func()) {
+	steady := func(what string, running, waiting int) {
 		t.Helper()
-		s := w.engine().Snapshot()
+		eventually(t, what, func() bool { s := w.engine().Snapshot(); return s.Running == running && s.Waiting == waiting })
+	}
+	begin := func(key string, running, waiting int) (leave func()) {
+		t.Helper()
 		conn := w.dial()
 		if _, err := fmt.Fprintf(conn, "POST /api/generate HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: %s\r\nContent-Length: %d\r\n\r\n%s", key, len(body), body); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the request of "+key+" is in", func() bool {
-			now := w.engine().Snapshot()
-			return now.Running+now.Waiting > s.Running+s.Waiting
-		})
+		steady("the request of "+key+" is in", running, waiting)
 		return func() {
 			t.Helper()
 			if err := conn.Close(); err != nil {
@@ -44,34 +44,29 @@ func TestShare(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d %s", key, r.status, r.body, status, want)
 		}
 	}
-	held := func() int { s := w.engine().Snapshot(); return s.Running + s.Waiting }
-	first, second, third := begin("a"), begin("a"), begin("a")
-	if held() != 3 {
-		t.Fatalf("%d sequences, want all 3 of the only key", held())
+	given := func(key string, held int) {
+		t.Helper()
+		eventually(t, "what was held is given back", func() bool {
+			w.shares.mu.Lock()
+			defer w.shares.mu.Unlock()
+			return w.shares.held[w.engine()][key] == held
+		})
 	}
+	first, second, third := begin("a", 1, 0), begin("a", 2, 0), begin("a", 2, 1)
 	refused("b", http.StatusServiceUnavailable, "the server is busy")
 	first()
-	eventually(t, "one has left", func() bool { return held() == 2 })
-	eventually(t, "it is given back", func() bool {
-		w.shares.mu.Lock()
-		defer w.shares.mu.Unlock()
-		return w.shares.held[w.engine()]["a"] == 2
-	})
+	eventually(t, "it has ended", func() bool { return w.engine().Snapshot().Finished[engine.FinishError] == 1 })
+	given("a", 2)
+	steady("the one that waited runs", 2, 0)
 	refused("a", http.StatusTooManyRequests, `{"error":"others wait, and this key has 2 requests: while they do it may have half of --slots and --queue, 1"}`)
-	fourth := begin("b")
-	if held() != 3 {
-		t.Fatalf("%d sequences, want b's too", held())
-	}
+	fourth := begin("b", 2, 1)
 	refused("a", http.StatusTooManyRequests, "others wait")
 	second()
 	third()
 	fourth()
-	eventually(t, "all have left", w.idle)
-	eventually(t, "all is given back", func() bool {
-		w.shares.mu.Lock()
-		defer w.shares.mu.Unlock()
-		return len(w.shares.held[w.engine()]) == 0
-	})
-	begin("a")()
-	eventually(t, "all have left", w.idle)
+	eventually(t, "all have ended", func() bool { return w.engine().Snapshot().Finished[engine.FinishError] == 4 })
+	given("a", 0)
+	given("b", 0)
+	begin("a", 1, 0)()
+	eventually(t, "the last has ended", func() bool { return w.engine().Snapshot().Finished[engine.FinishError] == 5 })
 }
