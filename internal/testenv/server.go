@@ -38,6 +38,21 @@ func Build(dir string, race bool) (string, error) {
 	return binary, nil
 }
 
+// Main is a TestMain's body: it builds the program with the race detector, sets binary to its path while the tests run, and returns
+// the exit code.
+func Main(m *testing.M, binary *string) int {
+	dir, err := os.MkdirTemp("", "ortserve-test-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		*binary, err = Build(dir, true)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
 // Server is a running `ortserve serve`.
 type Server struct {
 	URL  string // http://127.0.0.1:PORT

@@ -2,7 +2,6 @@
 package clients
 
 import (
-	"fmt"
 	"os"
 	"testing"
 
@@ -13,20 +12,7 @@ import (
 // binary is the program, built with the race detector.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(build(m)) }
-
-func build(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "ortserve-clients-")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		binary, err = testenv.Build(dir, true)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(testenv.Main(m, &binary)) }
 
 // start serves a tiny model under the name "tiny", in a window of 512 tokens.
 func start(t *testing.T) *testenv.Server {

@@ -6,7 +6,6 @@
 package load
 
 import (
-	"fmt"
 	"os"
 	"strconv"
 	"testing"
@@ -18,20 +17,7 @@ import (
 // binary is the program.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(build(m)) }
-
-func build(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "ortserve-load-")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		binary, err = testenv.Build(dir, true)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(testenv.Main(m, &binary)) }
 
 // window is how many tokens a sequence of the small model may hold: none of these tests reaches it.
 const window = 50_000
