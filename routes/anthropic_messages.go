@@ -117,44 +117,19 @@ func (s *server) messages(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	g, err := s.begin(c, req.model)
-	if err != nil {
-		return err
-	}
-	defer g.done()
-	prompt, err := g.chatPrompt(conv)
-	if err != nil {
-		return err
-	}
-	scope, err := s.scopeOf(c, "")
-	if err != nil {
-		return err
-	}
-	if err := g.submit(order{
-		prompts: [][]int32{prompt}, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: int(*req.maxTokens)}, scope: scope,
-	}); err != nil {
-		return err
-	}
-	id, err := s.newID()
-	if err != nil {
-		return err
-	}
-	f := &messageFrames{g: g, stops: req.sampling.stop, message: anthropicMessage{
-		ID: "msg_" + id, Type: "message", Role: "assistant", Model: g.name, Content: []anthropicBlock{},
-	}}
-	if req.stream {
-		return g.stream(c, eventStream, f)
-	}
-	answers, err := g.collect()
-	if err != nil {
-		return err
-	}
-	a := answers[0]
-	f.message.Content = []anthropicBlock{{Type: "text", Text: a.text}}
-	f.message.StopReason, f.message.StopSequence = g.stopReason(a, req.sampling.stop)
-	f.message.Usage = anthropicUsageOf(g.total)
-	c.Set("Server-Timing", serverTiming(g.total))
-	return sendJSON(c, openaiJSON, f.message)
+	return s.answer(c, work{model: req.model, stream: req.stream, order: func(g *generation) (order, form, error) {
+		prompt, err := g.chatPrompt(conv)
+		if err != nil {
+			return order{}, nil, err
+		}
+		id, err := s.newID()
+		f := &messageFrames{g: g, stops: req.sampling.stop, message: anthropicMessage{
+			ID: "msg_" + id, Type: "message", Role: "assistant", Model: g.name, Content: []anthropicBlock{},
+		}}
+		return order{
+			prompts: [][]int32{prompt}, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: int(*req.maxTokens)},
+		}, f, err
+	}})
 }
 
 // countTokens serves POST /v1/messages/count_tokens.
@@ -196,7 +171,7 @@ func (g *generation) stoppedBy(a answer, stops []string) (string, bool) {
 	return "", false
 }
 
-// messageFrames streams a message.
+// messageFrames writes a message.
 type messageFrames struct {
 	g       *generation
 	stops   []string
@@ -204,6 +179,14 @@ type messageFrames struct {
 	begun   bool
 	answer  answer
 	text    strings.Builder
+}
+
+func (f *messageFrames) whole(answers []answer, u engine.Usage) any {
+	m := f.message
+	m.Content = []anthropicBlock{{Type: "text", Text: answers[0].text}}
+	m.StopReason, m.StopSequence = f.g.stopReason(answers[0], f.stops)
+	m.Usage = anthropicUsageOf(u)
+	return m
 }
 
 func (f *messageFrames) event(w *frameWriter, _ int, ev engine.Event) {

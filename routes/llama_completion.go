@@ -133,38 +133,20 @@ func (s *server) llamaCompletion(c *fiber.Ctx) error {
 	if req.prompt == nil {
 		return invalid("prompt", "prompt is missing; it is a string or token ids")
 	}
-	g, err := s.begin(c, req.model)
-	if err != nil {
-		return err
-	}
-	defer g.done()
-	o := order{prompts: [][]int32{g.encode(*req.prompt)}, sampling: &req.sampling, defaults: llamaDefaults}
-	if req.nPredict != nil {
-		o.limits.maxTokens = int(max(*req.nPredict, 0))
-	}
-	if o.scope, err = s.scopeOf(c, req.cacheSalt); err != nil {
-		return err
-	}
-	if err := g.submit(o); err != nil {
-		return err
-	}
-	f := &llamaFrames{g: g, prompt: g.Tokenizer.Decode(o.prompts[0], false), tokens: req.returnTokens, stops: req.sampling.stop, settings: map[string]any{
-		"n_ctx": g.Engine.Info().MaxLen, "n_predict": -1, "stop": append([]string{}, req.sampling.stop...), "stream": req.stream,
-	}}
-	if req.nPredict != nil {
-		f.settings["n_predict"] = *req.nPredict
-	}
-	f.settings = settingsOf(f.settings, req.sampling.params(g.Model.Generation, llamaDefaults))
-	if req.stream {
-		return g.stream(c, eventStream, f)
-	}
-	answers, err := g.collect()
-	if err != nil {
-		return err
-	}
-	f.all = answers[0].tokens
-	c.Set("Server-Timing", serverTiming(g.total))
-	return sendJSON(c, openaiJSON, f.last(answers[0].text, answers[0].text, answers[0].finish, g.total))
+	return s.answer(c, work{model: req.model, salt: req.cacheSalt, stream: req.stream, order: func(g *generation) (order, form, error) {
+		o := order{prompts: [][]int32{g.encode(*req.prompt)}, sampling: &req.sampling, defaults: llamaDefaults}
+		settings := map[string]any{
+			"n_ctx": g.Engine.Info().MaxLen, "n_predict": -1, "stop": append([]string{}, req.sampling.stop...), "stream": req.stream,
+		}
+		if req.nPredict != nil {
+			o.limits.maxTokens = int(max(*req.nPredict, 0))
+			settings["n_predict"] = *req.nPredict
+		}
+		return o, &llamaFrames{
+			g: g, prompt: g.Tokenizer.Decode(o.prompts[0], false), tokens: req.returnTokens, stops: req.sampling.stop,
+			settings: settingsOf(settings, req.sampling.params(g.Model.Generation, llamaDefaults)),
+		}, nil
+	}})
 }
 
 // settingsOf adds the sampling parameters, by llama.cpp's names.
@@ -175,7 +157,7 @@ func settingsOf(into map[string]any, p sample.Params) map[string]any {
 	return into
 }
 
-// llamaFrames streams POST /completion.
+// llamaFrames writes the answers of POST /completion.
 type llamaFrames struct {
 	g        *generation
 	prompt   string
@@ -184,6 +166,11 @@ type llamaFrames struct {
 	settings map[string]any
 	all      []int32 // sampled so far
 	text     strings.Builder
+}
+
+func (f *llamaFrames) whole(answers []answer, u engine.Usage) any {
+	f.all = answers[0].tokens
+	return f.last(answers[0].text, answers[0].text, answers[0].finish, u)
 }
 
 func (f *llamaFrames) event(w *frameWriter, _ int, ev engine.Event) {

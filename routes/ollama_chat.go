@@ -34,48 +34,35 @@ func (s *server) chat(c *fiber.Ctx) error {
 	if req.model == "" {
 		return invalid("model", "model is required")
 	}
-	g, err := s.begin(c, req.model)
-	if err != nil {
-		return err
-	}
-	defer g.done()
-	f := &chatLines{g: g}
 	if len(req.conversation.messages) == 0 {
-		return sendJSON(c, ollamaJSON, f.last(loadReason(req.keepAlive), "", engine.Usage{}))
+		return s.loadOnly(c, req.model, func(g *generation) any { return (&chatLines{g: g}).last(loadReason(req.keepAlive), "", engine.Usage{}) })
 	}
-	var prompt []int32
-	if req.truncate {
-		prompt, f.cut, err = g.fit(req.conversation, req.options.limits())
-	} else {
-		prompt, err = g.chatPrompt(req.conversation)
-	}
-	if err != nil {
-		return err
-	}
-	g.reportWindow(c, &req.options)
-	scope, err := s.scopeOf(c, "")
-	if err != nil {
-		return err
-	}
-	if err := g.submit(order{
-		prompts: [][]int32{prompt}, sampling: &req.options.sampling, defaults: ollamaDefaults, limits: req.options.limits(), scope: scope,
-	}); err != nil {
-		return ollamaParam(err)
-	}
-	if req.stream {
-		return g.stream(c, jsonLines, f)
-	}
-	a, err := g.collect()
-	if err != nil {
-		return err
-	}
-	return sendJSON(c, ollamaJSON, f.last(string(a[0].finish), a[0].text, g.total))
+	return ollamaParam(s.answer(c, work{model: req.model, stream: req.stream, lines: true, order: func(g *generation) (order, form, error) {
+		prompt, gone, err := g.ollamaPrompt(&req)
+		g.reportWindow(c, &req.options)
+		return order{
+			prompts: [][]int32{prompt}, sampling: &req.options.sampling, defaults: ollamaDefaults, limits: req.options.limits(),
+		}, &chatLines{g: g, cut: gone}, err
+	}}))
 }
 
-// chatLines streams /api/chat.
+// ollamaPrompt makes a conversation's prompt, cut where the request wants that.
+func (g *generation) ollamaPrompt(req *ollamaChatRequest) (prompt []int32, gone cut, err error) {
+	if req.truncate {
+		return g.fit(req.conversation, req.options.limits())
+	}
+	prompt, err = g.chatPrompt(req.conversation)
+	return prompt, cut{}, err
+}
+
+// chatLines writes the answers of /api/chat.
 type chatLines struct {
 	g   *generation
 	cut cut
+}
+
+func (f *chatLines) whole(answers []answer, u engine.Usage) any {
+	return f.last(string(answers[0].finish), answers[0].text, u)
 }
 
 func (f *chatLines) event(w *frameWriter, _ int, ev engine.Event) {

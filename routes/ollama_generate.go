@@ -58,38 +58,28 @@ func (s *server) generate(c *fiber.Ctx) error {
 	if req.model == "" {
 		return s.modelNotFound("")
 	}
-	g, err := s.begin(c, req.model)
+	if req.prompt == "" {
+		return s.loadOnly(c, req.model, func(g *generation) any {
+			return (&generateFrames{g: g}).last(loadReason(req.keepAlive), "", nil, engine.Usage{})
+		})
+	}
+	return ollamaParam(s.answer(c, work{model: req.model, stream: req.stream, lines: true, order: func(g *generation) (order, form, error) {
+		prompt, gone, err := g.generatePrompt(&req)
+		g.reportWindow(c, &req.options)
+		return order{
+			prompts: [][]int32{prompt}, sampling: &req.options.sampling, defaults: ollamaDefaults, limits: req.options.limits(),
+		}, &generateFrames{g: g, raw: req.raw, cut: gone}, err
+	}}))
+}
+
+// loadOnly answers a request that has no prompt: the model is loaded, and no more.
+func (s *server) loadOnly(c *fiber.Ctx, model string, answer func(g *generation) any) error {
+	g, err := s.begin(c, model)
 	if err != nil {
 		return err
 	}
 	defer g.done()
-	f := &generateFrames{g: g, raw: req.raw, context: req.context}
-	if req.prompt == "" {
-		return sendJSON(c, ollamaJSON, f.last(loadReason(req.keepAlive), "", nil, engine.Usage{}))
-	}
-	prompt, gone, err := g.generatePrompt(&req)
-	if err != nil {
-		return err
-	}
-	f.cut = gone
-	g.reportWindow(c, &req.options)
-	scope, err := s.scopeOf(c, "")
-	if err != nil {
-		return err
-	}
-	if err := g.submit(order{
-		prompts: [][]int32{prompt}, sampling: &req.options.sampling, defaults: ollamaDefaults, limits: req.options.limits(), scope: scope,
-	}); err != nil {
-		return ollamaParam(err)
-	}
-	if req.stream {
-		return g.stream(c, jsonLines, f)
-	}
-	a, err := g.collect()
-	if err != nil {
-		return err
-	}
-	return sendJSON(c, ollamaJSON, f.last(string(a[0].finish), a[0].text, a[0].tokens, g.total))
+	return sendJSON(c, ollamaJSON, answer(g))
 }
 
 // generatePrompt makes the prompt's ids: the text as it is, or the turn of a chat, after a context if there is one.
@@ -130,6 +120,9 @@ func (g *generation) reportWindow(c *fiber.Ctx, o *ollamaOptions) {
 
 // ollamaParam names a sampling parameter's place in Ollama's requests.
 func ollamaParam(err error) error {
+	if err == nil {
+		return nil
+	}
 	e := explain(err)
 	if _, ok := optionFields.at[e.param]; ok && e.kind == kindInvalid {
 		e.param, e.message = "options."+e.param, "options."+e.message
@@ -137,13 +130,16 @@ func ollamaParam(err error) error {
 	return e
 }
 
-// generateFrames streams /api/generate.
+// generateFrames writes the answers of /api/generate.
 type generateFrames struct {
-	g       *generation
-	raw     bool
-	context []int32 // what the request came with
-	cut     cut
-	tokens  []int32 // sampled so far
+	g      *generation
+	raw    bool
+	cut    cut
+	tokens []int32 // sampled so far
+}
+
+func (f *generateFrames) whole(answers []answer, u engine.Usage) any {
+	return f.last(string(answers[0].finish), answers[0].text, answers[0].tokens, u)
 }
 
 func (f *generateFrames) event(w *frameWriter, _ int, ev engine.Event) {

@@ -95,56 +95,38 @@ func (s *server) chatCompletions(c *fiber.Ctx) error {
 	if err := req.check(); err != nil {
 		return err
 	}
-	g, err := s.begin(c, req.model)
-	if err != nil {
-		return err
-	}
-	defer g.done()
-	prompt, err := g.chatPrompt(req.conversation)
-	if err != nil {
-		return err
-	}
-	scope, err := s.scopeOf(c, req.cacheSalt)
-	if err != nil {
-		return err
-	}
-	if err := g.submit(order{
-		prompts: [][]int32{prompt}, n: req.n, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: req.limit()}, scope: scope,
-	}); err != nil {
-		return err
-	}
-	id, err := s.newID()
-	if err != nil {
-		return err
-	}
-	head := chatChunk{
-		ID: "chatcmpl-" + id, Object: "chat.completion.chunk", Created: s.now().Unix(),
-		Model: g.name, SystemFingerprint: g.Fingerprint,
-	}
-	if req.stream {
-		return g.stream(c, eventStream, &chatFrames{chunk: head, usage: req.includeUsage, begun: make([]bool, len(g.events))})
-	}
-	answers, err := g.collect()
-	if err != nil {
-		return err
-	}
+	return s.answer(c, work{model: req.model, salt: req.cacheSalt, stream: req.stream, order: func(g *generation) (order, form, error) {
+		prompt, err := g.chatPrompt(req.conversation)
+		if err != nil {
+			return order{}, nil, err
+		}
+		id, err := s.newID()
+		f := &chatFrames{usage: req.includeUsage, begun: map[int]bool{}, chunk: chatChunk{
+			ID: "chatcmpl-" + id, Object: "chat.completion.chunk", Created: s.now().Unix(), Model: g.name, SystemFingerprint: g.Fingerprint,
+		}}
+		return order{
+			prompts: [][]int32{prompt}, n: req.n, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: req.limit()},
+		}, f, err
+	}})
+}
+
+// chatFrames writes a chat completion.
+type chatFrames struct {
+	chunk chatChunk    // what all chunks have in common
+	usage bool         // a chunk with the usage is wanted
+	begun map[int]bool // the answers whose role has been sent
+}
+
+func (f *chatFrames) whole(answers []answer, u engine.Usage) any {
 	choices := make([]chatChoice, len(answers))
 	for i, a := range answers {
 		choices[i] = chatChoice{Index: i, Message: chatMessage{Role: "assistant", Content: a.text}, FinishReason: string(a.finish)}
 	}
-	c.Set("Server-Timing", serverTiming(g.total))
-	return sendJSON(c, openaiJSON, chatCompletion{
-		ID: head.ID, Object: "chat.completion", Created: head.Created, Model: head.Model, SystemFingerprint: head.SystemFingerprint,
+	return chatCompletion{
+		ID: f.chunk.ID, Object: "chat.completion", Created: f.chunk.Created, Model: f.chunk.Model, SystemFingerprint: f.chunk.SystemFingerprint,
 		Choices: choices,
-		Usage:   usageOf(g.total),
-	})
-}
-
-// chatFrames streams a chat completion.
-type chatFrames struct {
-	chunk chatChunk // what all chunks have in common
-	usage bool      // a chunk with the usage is wanted
-	begun []bool    // of each answer, whether its role has been sent
+		Usage:   usageOf(u),
+	}
 }
 
 func (f *chatFrames) event(w *frameWriter, choice int, ev engine.Event) {

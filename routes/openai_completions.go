@@ -126,60 +126,42 @@ func (s *server) completions(c *fiber.Ctx) error {
 	if err := req.check(); err != nil {
 		return err
 	}
-	g, err := s.begin(c, req.model)
-	if err != nil {
-		return err
-	}
-	defer g.done()
-	o := order{n: req.n, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: defaultCompletion}}
-	if req.maxTokens != nil {
-		o.limits.maxTokens = int(max(*req.maxTokens, 0))
-	}
-	echo := make([]string, len(req.prompts))
-	for i, p := range req.prompts {
-		o.prompts = append(o.prompts, g.encode(p))
-		if req.echo {
-			echo[i] = g.shown(p)
+	return s.answer(c, work{model: req.model, salt: req.cacheSalt, stream: req.stream, order: func(g *generation) (order, form, error) {
+		o := order{n: req.n, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: defaultCompletion}}
+		if req.maxTokens != nil {
+			o.limits.maxTokens = int(max(*req.maxTokens, 0))
 		}
-	}
-	if o.scope, err = s.scopeOf(c, req.cacheSalt); err != nil {
-		return err
-	}
-	if err := g.submit(o); err != nil {
-		return err
-	}
-	id, err := s.newID()
-	if err != nil {
-		return err
-	}
-	head := completion{
-		ID: completionIDPrefix + id, Object: textCompletionsName, Created: s.now().Unix(), Model: g.name, SystemFingerprint: g.Fingerprint,
-	}
-	f := &completionFrames{head: head, usage: req.includeUsage, echo: echo, each: g.perPrompt, begun: make([]bool, len(g.events))}
-	if req.stream {
-		return g.stream(c, eventStream, f)
-	}
-	answers, err := g.collect()
-	if err != nil {
-		return err
-	}
-	for i, a := range answers {
-		reason := string(a.finish)
-		head.Choices = append(head.Choices, completionChoice{Index: i, Text: echo[i/g.perPrompt] + a.text, FinishReason: &reason})
-	}
-	usage := usageOf(g.total)
-	head.Usage = &usage
-	c.Set("Server-Timing", serverTiming(g.total))
-	return sendJSON(c, openaiJSON, head)
+		echo := make([]string, len(req.prompts))
+		for i, p := range req.prompts {
+			o.prompts = append(o.prompts, g.encode(p))
+			if req.echo {
+				echo[i] = g.shown(p)
+			}
+		}
+		id, err := s.newID()
+		return o, &completionFrames{usage: req.includeUsage, echo: echo, each: max(req.n, 1), begun: map[int]bool{}, head: completion{
+			ID: completionIDPrefix + id, Object: textCompletionsName, Created: s.now().Unix(), Model: g.name, SystemFingerprint: g.Fingerprint,
+		}}, err
+	}})
 }
 
-// completionFrames streams a completion.
+// completionFrames writes a completion.
 type completionFrames struct {
-	head  completion // what all events have in common
-	usage bool       // an event with the usage is wanted
-	echo  []string   // of each prompt, what comes before its answers
-	each  int        // answers to a prompt
-	begun []bool     // of each answer, whether its echo has been sent
+	head  completion   // what all events have in common
+	usage bool         // an event with the usage is wanted
+	echo  []string     // of each prompt, what comes before its answers
+	each  int          // answers to a prompt
+	begun map[int]bool // the answers whose echo has been sent
+}
+
+func (f *completionFrames) whole(answers []answer, u engine.Usage) any {
+	head, usage := f.head, usageOf(u)
+	for i, a := range answers {
+		reason := string(a.finish)
+		head.Choices = append(head.Choices, completionChoice{Index: i, Text: f.echo[i/f.each] + a.text, FinishReason: &reason})
+	}
+	head.Usage = &usage
+	return head
 }
 
 func (f *completionFrames) event(w *frameWriter, choice int, ev engine.Event) {

@@ -113,42 +113,20 @@ func (s *server) responses(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	g, err := s.begin(c, req.model)
-	if err != nil {
-		return err
-	}
-	defer g.done()
-	prompt, err := g.chatPrompt(conv)
-	if err != nil {
-		return err
-	}
-	o := order{prompts: [][]int32{prompt}, sampling: &req.sampling, defaults: openaiDefaults}
-	if req.maxTokens != nil {
-		o.limits.maxTokens = int(max(*req.maxTokens, 0))
-	}
-	if o.scope, err = s.scopeOf(c, req.cacheSalt); err != nil {
-		return err
-	}
-	if err := g.submit(o); err != nil {
-		return err
-	}
-	id, err := s.newID()
-	if err != nil {
-		return err
-	}
-	f := &responseFrames{response: g.response(&req, id), item: outputMessage{
-		ID: "msg_" + id, Type: "message", Status: "in_progress", Role: "assistant", Content: []outputText{},
-	}}
-	if req.stream {
-		return g.stream(c, eventStream, f)
-	}
-	answers, err := g.collect()
-	if err != nil {
-		return err
-	}
-	f.finish(answers[0].text, answers[0].finish, g.total)
-	c.Set("Server-Timing", serverTiming(g.total))
-	return sendJSON(c, openaiJSON, f.response)
+	return s.answer(c, work{model: req.model, salt: req.cacheSalt, stream: req.stream, order: func(g *generation) (order, form, error) {
+		prompt, err := g.chatPrompt(conv)
+		if err != nil {
+			return order{}, nil, err
+		}
+		o := order{prompts: [][]int32{prompt}, sampling: &req.sampling, defaults: openaiDefaults}
+		if req.maxTokens != nil {
+			o.limits.maxTokens = int(max(*req.maxTokens, 0))
+		}
+		id, err := s.newID()
+		return o, &responseFrames{response: g.response(&req, id), item: outputMessage{
+			ID: "msg_" + id, Type: "message", Status: "in_progress", Role: "assistant", Content: []outputText{},
+		}}, err
+	}})
 }
 
 // response returns the answer's head.
@@ -181,7 +159,7 @@ func (s *server) countResponse(c *fiber.Ctx) error {
 	return s.countChat(c, req.model, conv)
 }
 
-// responseFrames streams a response.
+// responseFrames writes a response.
 type responseFrames struct {
 	response response
 	item     outputMessage
@@ -189,6 +167,11 @@ type responseFrames struct {
 	begun    bool
 	text     strings.Builder
 	ended    engine.FinishReason
+}
+
+func (f *responseFrames) whole(answers []answer, u engine.Usage) any {
+	f.finish(answers[0].text, answers[0].finish, u)
+	return f.response
 }
 
 // finish fills in what is known at the end.
