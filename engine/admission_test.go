@@ -34,37 +34,42 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestAdmission holds the model and shows that exactly slots and queue are admitted.
+// TestAdmission holds the model and shows that exactly slots and queue are admitted, a queue of none too.
 func TestAdmission(t *testing.T) {
-	m := enginetest.New(2, 100)
-	gate := make(chan struct{})
-	m.Before = func(*engine.Batch) error { <-gate; return nil }
-	e := start(t, m, engine.Options{Queue: 4})
-	var streams []*engine.Stream
-	var overloaded *engine.OverloadedError
-	refused := 0
-	for i := range 50 {
-		s, err := e.Submit(t.Context(), request(prompt(uint64(i), 5), 3))
-		switch {
-		case err == nil:
-			streams = append(streams, s)
-		case errors.As(err, &overloaded) && overloaded.RetryAfter >= time.Second:
-			refused++
-		default:
-			t.Fatal(err)
+	for _, queue := range []int{4, 0} {
+		m := enginetest.New(2, 100)
+		gate := make(chan struct{})
+		m.Before = func(*engine.Batch) error { <-gate; return nil }
+		e := engine.New(m, engine.Options{Queue: queue})
+		var streams []*engine.Stream
+		var overloaded *engine.OverloadedError
+		refused := 0
+		for i := range 50 {
+			s, err := e.Submit(t.Context(), request(prompt(uint64(i), 5), 3))
+			switch {
+			case err == nil:
+				streams = append(streams, s)
+			case errors.As(err, &overloaded) && overloaded.RetryAfter >= time.Second:
+				refused++
+			default:
+				t.Fatal(err)
+			}
 		}
-	}
-	if len(streams) != 6 || refused != 44 {
-		t.Errorf("%d admitted, %d refused, want 6 and 44", len(streams), refused)
-	}
-	close(gate)
-	for i, s := range streams {
-		if a, err := read(s); err != nil || len(a.Tokens) != 3 {
-			t.Errorf("stream %d: %+v, %v", i, a, err)
+		if len(streams) != 2+queue || refused != 48-queue {
+			t.Errorf("queue %d: %d admitted, %d refused", queue, len(streams), refused)
 		}
-	}
-	if a := run(t, e, request(prompt(99, 5), 3)); len(a.Tokens) != 3 {
-		t.Errorf("after the crowd: %+v", a)
+		close(gate)
+		for i, s := range streams {
+			if a, err := read(s); err != nil || len(a.Tokens) != 3 {
+				t.Errorf("stream %d: %+v, %v", i, a, err)
+			}
+		}
+		if a := run(t, e, request(prompt(99, 5), 3)); len(a.Tokens) != 3 {
+			t.Errorf("after the crowd: %+v", a)
+		}
+		if err := e.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// Options are the limits and modes of an Engine. The zero value of a field takes the default in brackets.
+// Options are the limits and modes of an Engine.
 type Options struct {
-	Chunk       int  // prompt tokens a run while other sequences decode [256]; while none does it is the model's
-	Queue       int  // requests that may wait for a slot [64]
-	QueueTokens int  // prompt tokens that may wait, of all requests together; one request may always wait [no limit]
+	Chunk       int  // prompt tokens a run while other sequences decode; while none does, and where it is 0, it is the model's
+	Queue       int  // requests that may wait for a slot
+	QueueTokens int  // prompt tokens that may wait, of all requests together; one request may always wait; 0 is no limit
 	Speculate   bool // a sequence that runs alone verifies drafts from its own tokens
 	// Strict gives a request the same bits whatever was computed before: only KV rows that prefill runs made are used again.
 	Strict bool
 	Shared [][]int32    // texts whose KV rows requests of every scope may use
-	Logger *slog.Logger // [slog.Default()]
+	Logger *slog.Logger // slog.Default() where it is nil
 }
 
 // Engine generates sequences with one model. All methods may be called by several goroutines.
@@ -49,10 +49,7 @@ type Engine struct {
 func New(m Model, o Options) *Engine {
 	info := m.Info()
 	if o.Chunk <= 0 {
-		o.Chunk = 256
-	}
-	if o.Queue <= 0 {
-		o.Queue = 64
+		o.Chunk = info.Chunk
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -21,6 +21,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // start returns an engine on m that the end of the test closes.
 func start(t *testing.T, m engine.Model, o engine.Options) *engine.Engine {
 	t.Helper()
+	if o.Queue == 0 {
+		o.Queue = 64
+	}
 	e := engine.New(m, o)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())

@@ -43,8 +43,11 @@ func (s *server) begin(c *fiber.Ctx, name string) (*generation, error) {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	stop := s.watcher.watch(c.Context().Conn(), func() { cancel(errClientGone) })
-	ctx, cancelTimeout := context.WithTimeoutCause(ctx, s.RequestTimeout,
-		fmt.Errorf("%w: more than %s (--request-timeout)", errTimeout, s.RequestTimeout))
+	cancelTimeout := func() {}
+	if s.RequestTimeout > 0 {
+		ctx, cancelTimeout = context.WithTimeoutCause(ctx, s.RequestTimeout,
+			fmt.Errorf("%w: more than %s (--request-timeout)", errTimeout, s.RequestTimeout))
+	}
 	g := &generation{
 		server: s, x: exchangeOf(c), name: name, ctx: ctx,
 		release: []func(){stop, cancelTimeout, func() { cancel(context.Canceled) }},

@@ -25,13 +25,13 @@ type Options struct {
 	AnyModel        bool              // a name that nothing serves is the first model's
 	Strict          bool              // a field that no API knows is an error
 	ScopeHeader     string            // header with the user's id, which bounds prefix reuse [none]
-	Queue           int               // requests that may wait for a model, of which a key may hold its share [no shares]
+	Queue           int               // requests that may wait for a model, of which a key may hold its share
 	KeyRequests     int               // requests that a key may send in a minute [any number]
 	KeyTokens       int               // tokens that a key may use in a minute [any number]
 
 	BodyLimit      int           // bytes of a request's body [16 MiB]
-	StallTimeout   time.Duration // how long a write may wait for a client that does not read [30 s]
-	RequestTimeout time.Duration // how long a model may work for one request, its wait included [10 min]
+	StallTimeout   time.Duration // how long a write may wait for a client that does not read; must be set
+	RequestTimeout time.Duration // how long a model may work for one request, its wait included [any time]
 	ReadTimeout    time.Duration // how long a header may take to arrive, and a body beside its minimum rate [15 s]
 	IdleTimeout    time.Duration // how long a connection may lie idle [2 min]
 	Heartbeat      time.Duration // how long a stream of server-sent events is silent before it sends a comment [10 s]

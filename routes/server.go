@@ -40,8 +40,6 @@ func newServer(o Options) *server {
 		o.Ready = func() bool { return true }
 	}
 	defaultTo(&o.BodyLimit, 16<<20)
-	defaultTo(&o.StallTimeout, 30*time.Second)
-	defaultTo(&o.RequestTimeout, 10*time.Minute)
 	defaultTo(&o.ReadTimeout, 15*time.Second)
 	defaultTo(&o.IdleTimeout, 2*time.Minute)
 	defaultTo(&o.Heartbeat, 10*time.Second)

@@ -182,7 +182,7 @@ func newWorld(t *testing.T, answer string, set ...func(*world, *Options)) *world
 			StopTokens: []int32{testmodel.EndOfText, testmodel.EndOfTurn}, Close: e.Close,
 		}, nil
 	})
-	o := Options{Pool: w.pool, Version: "v1.2.3", Logger: slog.New(slog.NewJSONHandler(w.logs, nil))}
+	o := Options{Pool: w.pool, Version: "v1.2.3", Logger: slog.New(slog.NewJSONHandler(w.logs, nil)), Queue: 1, StallTimeout: 30 * time.Second}
 	for _, f := range set {
 		f(w, &o)
 	}

@@ -44,7 +44,7 @@ func TestStreamsHeld(t *testing.T) {
 		}
 		return nil
 	}
-	w := newWorld(t, m, engine.Options{}, routes.Options{})
+	w := newWorld(t, m, engine.Options{Queue: 64}, routes.Options{})
 	empty := memory()
 
 	type client struct {

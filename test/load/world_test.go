@@ -78,6 +78,9 @@ func newWorld(t *testing.T, m *enginetest.Checksum, o engine.Options, r routes.O
 		t.Fatal(err)
 	}
 	r.Pool, r.Logger = p, slog.New(slog.NewJSONHandler(w, nil))
+	if r.StallTimeout == 0 {
+		r.StallTimeout = 30 * time.Second
+	}
 	app := routes.New(r)
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
