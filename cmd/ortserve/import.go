@@ -20,16 +20,19 @@ import (
 	"ortserve/models/convert"
 )
 
-// runImport converts a GGUF file into a model directory in the store.
+// runImport converts a GGUF file or a Hugging Face folder into a model directory in the store.
 func runImport(ctx context.Context, args []string, t terminal) error {
 	f := flag.NewFlagSet("import", flag.ContinueOnError)
 	f.SetOutput(t.err)
 	f.Usage = func() {
-		fmt.Fprint(t.err, "Usage: ortserve import FILE.gguf [flags]\n\nConverts a GGUF file of the Llama architecture into a model that `ortserve serve` loads. Nothing is downloaded.\n\n")
+		fmt.Fprint(t.err, "Usage: ortserve import FILE.gguf|FOLDER [flags]\n\nConverts a GGUF file, or a Hugging Face folder of safetensors, into a model that `ortserve serve` loads: Llama, Mistral,\nQwen2 and Qwen3 architectures. Nothing is downloaded.\n\n")
 		f.PrintDefaults()
 	}
 	name := f.String("name", "", "`NAME` of the model in the store, like smollm2:135m; the file's unless given")
-	bits := f.Int("bits", 0, "bits of a weight, 4 or 8: 4 is smaller and faster and answers worse (default: what keeps the file's quality); 32 keeps float32, which is large and slow")
+	bits := f.Int("bits", 0, "bits of a weight, 4 or 8: 4 is smaller and faster and answers worse (default: what keeps the file's quality, which is 8 unless it has 4 itself); 16 or 32 keep --dtype's numbers, which are large and slow")
+	head := f.Int("head-bits", 0, "bits of the head, the largest matrix of a small model, 4 or 8 (default: as --bits)")
+	edge := f.Int("edge-bits", 0, "bits of the first and the last layer, on which answers depend most, 4 or 8 (default: as --bits)")
+	dtype := f.String("dtype", "", "`TYPE` of activations and the KV cache, fp32 or fp16: fp16 is for GPUs and slow on a CPU (default fp32). Without --bits, naming it keeps weights in it too")
 	block := f.Int("block", 0, "how many weights share a scale, 32, 64 or 128: more are smaller and faster and answer worse (default: by the bits)")
 	symmetric := f.Bool("symmetric", false, "no zero points: a little smaller, at 4 bits a little worse")
 	var temperature *float64
@@ -46,7 +49,17 @@ func runImport(ctx context.Context, args []string, t terminal) error {
 		return err
 	}
 	if *name == "" {
-		*name = strings.ToLower(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)))
+		base := filepath.Base(filepath.Clean(path))
+		*name = strings.ToLower(strings.TrimSuffix(base, ".gguf"))
+	}
+	half := *dtype == "fp16"
+	switch {
+	case *dtype != "" && *dtype != "fp16" && *dtype != "fp32":
+		return fmt.Errorf("--dtype %q is not known (fp32 and fp16 are)", *dtype)
+	case *dtype != "" && *bits == 0 && half:
+		*bits = 16
+	case *dtype != "" && *bits == 0:
+		*bits = 32
 	}
 	clean, err := models.CleanName(*name)
 	if err != nil {
@@ -60,8 +73,9 @@ func runImport(ctx context.Context, args []string, t terminal) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
 	progress, finish := progressOf(t.err, "importing "+clean)
-	report, err := convert.GGUF(ctx, path, dst, convert.Options{
-		Bits: *bits, Block: *block, Symmetric: *symmetric, Name: clean, Temperature: temperature, Progress: progress,
+	report, err := convert.Import(ctx, path, dst, convert.Options{
+		Bits: *bits, Block: *block, Symmetric: *symmetric, HeadBits: *head, EdgeBits: *edge, Float16: half,
+		Name: clean, Temperature: temperature, Progress: progress,
 	})
 	finish()
 	if errors.Is(err, context.Canceled) {
@@ -90,7 +104,7 @@ func parseMixed(f *flag.FlagSet, args []string) (string, error) {
 		rest, args = append(rest, f.Arg(0)), f.Args()[1:]
 	}
 	if len(rest) != 1 {
-		return "", fmt.Errorf("%d files named, one is expected: ortserve import FILE.gguf --name NAME", len(rest))
+		return "", fmt.Errorf("%d files named, one is expected: ortserve import FILE.gguf|FOLDER --name NAME", len(rest))
 	}
 	return rest[0], nil
 }

@@ -31,7 +31,7 @@ type command struct {
 // commands are in the order of the help text.
 var commands = []command{
 	{"serve", "serve models over HTTP", runServe},
-	{"import", "convert a GGUF file into a model of the store", runImport},
+	{"import", "convert a GGUF file or a Hugging Face folder into a model of the store", runImport},
 	{"tokenize", "text to token ids, and back", runTokenize},
 	{"healthcheck", "exit 0 if a server is ready, 1 if not", runHealthcheck},
 	{"version", "print the version", runVersion},

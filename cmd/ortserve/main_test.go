@@ -51,6 +51,7 @@ func TestRun(t *testing.T) {
 	f("import", 1, "", "ortserve import: 0 files named, one is expected")
 	f("import a.gguf b.gguf", 1, "", "2 files named")
 	f("import --name ../x a.gguf", 1, "", "ortserve import: --name: ")
+	f("import --dtype bf16 a.gguf", 1, "", `ortserve import: --dtype "bf16" is not known (fp32 and fp16 are)`)
 	f("import --name x /nowhere/at/all.gguf", 1, "", "ortserve import: ")
 	f("tokenize --help", 0, "", "Usage: ortserve tokenize")
 	f("tokenize", 1, "", "ortserve tokenize: --model is missing")

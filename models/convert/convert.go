@@ -3,6 +3,7 @@ package convert
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -12,39 +13,54 @@ import (
 	"ortserve/onnx/graph/nbits"
 )
 
-// Options say how weights are stored. The zero value is the form that keeps the file's values at the least size: what
+// Options say how weights are stored. The zero value is the form that keeps the source's values at the least size: what
 // holds them as they are (see package documentation), else 8 bits in blocks of 64 with zero points.
 type Options struct {
-	Bits      int    // 4 or 8; 0 chooses. 32 keeps float32, to compare with.
+	Bits      int    // 4 or 8; 0 chooses. 32 keeps float32 and, with Float16, 16 keeps float16: weights are not quantized.
 	Block     int    // weights that share a scale: 32, 64 or 128; 0 chooses
 	Symmetric bool   // no zero points
+	HeadBits  int    // 4 or 8: of the product that gives logits; 0: as Bits
+	EdgeBits  int    // 4 or 8: of the first and the last layer; 0: as Bits
+	Float16   bool   // activations and KV are float16, as GPUs want them
 	Name      string // of the model, for messages; may be empty
 
 	// Temperature, if not nil, is for requests that ask for none, in place of what the file advises; 0 is greedy.
 	Temperature *float64
 
-	// Progress, if not nil, is told how many of the file's bytes of weights are done, from one goroutine at a time.
+	// Progress, if not nil, is told how many of the source's bytes of weights are done, from one goroutine at a time.
 	Progress func(done, total int64)
 }
 
 // Report says what was done.
 type Report struct {
 	Dir          string
-	Architecture string
+	Architecture string       // llama, mistral, qwen2 or qwen3
 	Weights      nbits.Format // of the layers
+	Edges        nbits.Format // of the first and the last layer
 	Head         nbits.Format // of the product that gives logits
 	Embedding    nbits.Format
-	Exact        int // matrices whose values are bit for bit those of the file
+	Exact        int // matrices whose values are bit for bit those of the source
 	Rounded      int // matrices that were rounded anew
 	SourceBytes  int64
 	Bytes        int64 // of the weights written
 	Duration     time.Duration
 }
 
-// GGUF imports the GGUF file at path as the model directory dst, replacing a model that is there. When ctx ends it stops
-// and leaves nothing.
+// Import imports a GGUF file, or a Hugging Face folder of safetensors, as the model directory dst, replacing a model that is
+// there. When ctx ends it stops and leaves nothing.
+func Import(ctx context.Context, path, dst string, o Options) (*Report, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if st.IsDir() {
+		return Folder(ctx, path, dst, o)
+	}
+	return GGUF(ctx, path, dst, o)
+}
+
+// GGUF imports the GGUF file at path, which may be the first of several parts, as [Import] does.
 func GGUF(ctx context.Context, path, dst string, o Options) (*Report, error) {
-	start := time.Now()
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -53,66 +69,99 @@ func GGUF(ctx context.Context, path, dst string, o Options) (*Report, error) {
 		return nil, err
 	}
 	defer file.Close()
-	report, err := convert(ctx, file, dst, o)
+	report, err := convertGGUF(ctx, file, dst, o)
 	if err != nil {
 		return nil, fmt.Errorf("import %s: %w", path, err)
 	}
-	report.Duration = time.Since(start)
 	return report, nil
 }
 
-func convert(ctx context.Context, file *gguf.File, dst string, o Options) (*Report, error) {
-	source, err := readLlama(file)
+// Folder imports the Hugging Face folder dir, as [Import] does.
+func Folder(ctx context.Context, dir, dst string, o Options) (*Report, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	folder, err := openFolder(dir)
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := readTokenizer(file.Metadata, source.config.Vocab)
+	defer folder.weights.Close()
+	s, err := folder.source()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("import %s: %w", dir, err)
 	}
-	s, err := stageDir(dst)
+	report, err := convert(ctx, s, folder.weights.Bytes, dst, o, func(dir string) error { return folder.describe(dir, s, o) })
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("import %s: %w", dir, err)
 	}
-	defer s.discard()
+	return report, nil
+}
 
-	report := &Report{Dir: dst, Architecture: "llama", SourceBytes: file.Size}
-	if err := writeGraph(ctx, s.dir, source, o, report); err != nil {
+func convertGGUF(ctx context.Context, file *gguf.File, dst string, o Options) (*Report, error) {
+	s, err := readGGUF(file)
+	if err != nil {
 		return nil, err
 	}
-	d := tokens.description()
-	d.Tied, d.Sampling = source.tied, readSampling(file.Metadata)
-	if o.Temperature != nil {
-		d.Sampling.Temperature = o.Temperature
-	}
-	if err := file.Metadata.Err(); err != nil {
+	tokens, err := readTokenizer(file.Metadata, s.config.Vocab)
+	if err != nil {
 		return nil, err
 	}
-	if err := source.config.WriteDescription(s.dir, d); err != nil {
+	return convert(ctx, s, file.Size, dst, o, func(dir string) error {
+		d := tokens.description()
+		d.Architecture, d.Biases = s.architecture, s.outputBias
+		d.Tied, d.Sampling = s.tied, readSampling(file.Metadata)
+		if o.Temperature != nil {
+			d.Sampling.Temperature = o.Temperature
+		}
+		if err := file.Metadata.Err(); err != nil {
+			return err
+		}
+		if err := s.config.WriteDescription(dir, d); err != nil {
+			return err
+		}
+		return tokens.write(dir, s.config.Positions)
+	})
+}
+
+// convert writes the model directory dst; describe writes all files but the graph and its weights.
+func convert(ctx context.Context, s *source, size int64, dst string, o Options, describe func(dir string) error) (*Report, error) {
+	start := time.Now()
+	s.config.Float16 = o.Float16
+	staged, err := stageDir(dst)
+	if err != nil {
 		return nil, err
 	}
-	if err := tokens.write(s.dir, source.config.Positions); err != nil {
+	defer staged.discard()
+	if err := describe(staged.dir); err != nil { // first: what is wrong there is known at once
+		return nil, err
+	}
+	report := &Report{Dir: dst, Architecture: s.architecture, SourceBytes: size}
+	if err := writeGraph(ctx, staged.dir, s, o, report); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return report, s.commit()
+	if err := staged.commit(); err != nil {
+		return nil, err
+	}
+	report.Duration = time.Since(start)
+	return report, nil
 }
 
 // writeGraph writes model.onnx and its external file.
-func writeGraph(ctx context.Context, dir string, source *llamaSource, o Options, report *Report) error {
+func writeGraph(ctx context.Context, dir string, s *source, o Options, report *Report) error {
 	data, err := graph.CreateData(filepath.Join(dir, llama.DataFile))
 	if err != nil {
 		return err
 	}
-	w := &writer{data: data, options: o, report: report}
-	weights, err := w.llama(source)
+	w := &writer{data: data, report: report}
+	weights, err := w.model(s, o.formats(s))
 	if err == nil {
 		err = w.run(ctx, o.Progress)
 	}
 	if err == nil {
-		weights.Cos, weights.Sin, err = source.config.WriteRotary(data)
+		weights.Cos, weights.Sin, err = s.config.WriteRotary(data)
 	}
 	report.Bytes = data.Size()
 	if cerr := data.Close(); err == nil {
@@ -121,7 +170,7 @@ func writeGraph(ctx context.Context, dir string, source *llamaSource, o Options,
 	if err != nil {
 		return err
 	}
-	model, err := llama.Build(source.config, weights)
+	model, err := llama.Build(s.config, weights)
 	if err != nil {
 		return err
 	}

@@ -153,11 +153,10 @@ func TestRefuses(t *testing.T) {
 	set := func(key string, v any) func(*testmodel.GGUF) {
 		return func(g *testmodel.GGUF) { g.Metadata[key] = v }
 	}
-	f(`architecture "qwen2" is not supported`, set("general.architecture", "qwen2"))
+	f(`architecture "gemma" is not supported`, set("general.architecture", "gemma"))
 	f("llama.attention.clamp_kqv is not known", set("llama.attention.clamp_kqv", float32(8)))
 	f("mixture of 8 experts", set("llama.expert_count", uint32(8)))
-	f("sliding attention window (of 4096)", set("llama.attention.sliding_window", uint32(4096)))
-	f(`rope scaling of type "yarn"`, set("llama.rope.scaling.type", "yarn"))
+	f(`rope scaling of type "longrope"`, set("llama.rope.scaling.type", "longrope"))
 	f("rotary embedding of 8 of a head's 16", set("llama.rope.dimension_count", uint32(8)))
 	f("values of 32 and keys of 16", set("llama.attention.value_length", uint32(32)))
 	f("4 heads cannot share 3", set("llama.attention.head_count_kv", uint32(3)))
@@ -187,6 +186,9 @@ func TestRefuses(t *testing.T) {
 			}
 		}
 	})
+	f(`tensor "blk.0.attn_k.bias" is missing`, func(g *testmodel.GGUF) {
+		g.Tensors = append(g.Tensors, testmodel.GGUFTensor{Name: "blk.0.attn_q.bias", Dims: []uint64{64}, Data: make([]byte, 256)})
+	})
 	f("is of type Q6_K, which is not supported (F32, F16, BF16, Q8_0, Q4_0 and Q4_1 are)", func(g *testmodel.GGUF) { g.Tensors[0].Type = 14 })
 	f("has the shape [64 511], [64 512] is expected", func(g *testmodel.GGUF) {
 		g.Metadata["llama.feed_forward_length"] = uint32(512)
@@ -209,7 +211,10 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	f(convert.Options{Bits: 5}, "weights of 5 bits")
-	f(convert.Options{Bits: 16}, "weights of 16 bits")
+	f(convert.Options{Bits: 16}, "weights of 16 bits are for graphs of float16")
+	f(convert.Options{Bits: 32, Float16: true}, "weights of 32 bits are for graphs of float32")
+	f(convert.Options{HeadBits: 5}, "weights of 5 bits")
+	f(convert.Options{Bits: 32, EdgeBits: 8}, "floating-point numbers")
 	f(convert.Options{Bits: 4, Block: 48}, "block of 48")
 	f(convert.Options{Block: 7}, "block of 7")
 	f(convert.Options{Bits: 32, Block: 32}, "no blocks")

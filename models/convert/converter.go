@@ -25,9 +25,9 @@ type converter struct {
 }
 
 func (c *converter) convert(p piece) error {
-	size, length := p.from.RowBytes(), int(p.from.RowLength())
+	size, length := p.from.rowBytes(), p.from.length
 	c.raw = sized(c.raw, p.rows*size)
-	if err := p.from.Read(c.raw, p.row); err != nil {
+	if err := p.from.read(c.raw, p.row); err != nil {
 		return err
 	}
 	raw := c.raw
@@ -36,14 +36,14 @@ func (c *converter) convert(p piece) error {
 		splitPairs(c.turned, raw, p.headSize, size)
 		raw = c.turned
 	}
-	if holds(p.to.Format, p.from.Type) && p.to.Quantized() {
-		repack(&c.rows, p.to.Format, p.from.Type, raw, p.rows, length)
+	if holds(p.to.Format, p.from.kind) && p.to.Quantized() {
+		repack(&c.rows, p.to.Format, p.from.kind, raw, p.rows, length)
 		return p.to.Write(p.at, &c.rows)
 	}
 	c.values = sized(c.values, p.rows*length)
-	p.from.Type.Dequantize(c.values, raw)
+	p.from.kind.Dequantize(c.values, raw)
 	if err := p.to.Quantize(&c.rows, c.values, length); err != nil {
-		return err
+		return fmt.Errorf("tensor %q: %w", p.from.name, err)
 	}
 	return p.to.Write(p.at, &c.rows)
 }
@@ -65,19 +65,6 @@ func splitPairs(dst, src []byte, headSize, rowBytes int) {
 			copy(dst[head+i*rowBytes:head+(i+1)*rowBytes], src[head+from*rowBytes:])
 		}
 	}
-}
-
-// holds says whether the format stores every value of the type as it is.
-func holds(f nbits.Format, t gguf.Type) bool {
-	switch t {
-	case gguf.Q8_0:
-		return f.Bits == 32 || f.Bits == 8 && f.Block == 32
-	case gguf.Q4_0:
-		return f.Bits == 32 || f.Quantized() && f.Block == 32
-	case gguf.F16:
-		return f.Bits == 16 || f.Bits == 32
-	}
-	return f.Bits == 32
 }
 
 // repack brings n rows of Q8_0 or Q4_0 to blocks of 32 with the same scales: the integers only move, and from the signed

@@ -1,5 +1,5 @@
-// Package convert writes model directories from other formats: a GGUF file becomes an ONNX graph with its weights, its
-// tokenizer and the files that describe them, without Python.
+// Package convert writes model directories from other formats: a GGUF file, or a Hugging Face folder of safetensors, becomes
+// an ONNX graph with its weights, its tokenizer and the files that describe them, without Python.
 //
 // What holds:
 //

@@ -55,7 +55,7 @@ func TestRepackIsExact(t *testing.T) {
 func TestFormat(t *testing.T) {
 	f := func(o Options, want nbits.Format, types ...gguf.Type) {
 		t.Helper()
-		if got := o.format(types...); got != want {
+		if got := o.format(0, types...); got != want {
 			t.Errorf("%+v for %v: %v, want %v", o, types, got, want)
 		}
 	}

@@ -13,95 +13,111 @@ import (
 
 // writer takes room for all tensors, then fills it.
 type writer struct {
-	data    *graph.DataFile
-	options Options
-	report  *Report
-	pieces  []piece
-	total   int64 // bytes of all pieces in the source
+	data   *graph.DataFile
+	config llama.Config
+	report *Report
+	pieces []piece
+	total  int64 // bytes of all pieces in the source
+	failed error // the first
 }
 
 // piece is some rows of a source tensor and where they go.
 type piece struct {
-	from      *gguf.Tensor
+	from      *tensor
 	row, rows int // in from
 	to        *nbits.Matrix
 	at        int // the row in to
-	headSize  int // rows are those of heads, in GGUF's order of rotary pairs; 0: as they are
+	headSize  int // rows are those of heads, rotary pairs side by side; 0: as they are
 }
 
 // part is a source tensor that becomes rows of a matrix.
 type part struct {
-	from     *gguf.Tensor
+	from     *tensor
 	headSize int
 }
 
 const pieceBytes = 1 << 20 // of a piece's values as float32
 
-// llama takes room for the weights of a Llama model.
-func (w *writer) llama(s *llamaSource) (llama.Weights, error) {
-	var failed error
-	note := func(err error) {
-		if failed == nil {
-			failed = err
-		}
-	}
-	norm := func(name string, t *gguf.Tensor) *graph.Tensor {
-		values, err := t.Float32s()
-		if err != nil {
-			note(err)
-			return nil
-		}
-		out, err := w.data.Add(name+".weight", graph.Float32, []int64{int64(len(values))}, graph.AppendFloat32(nil, values))
-		note(err)
-		return out
-	}
-	matrix := func(name string, f nbits.Format, parts ...part) *nbits.Matrix {
-		m, err := w.matrix(name, f, parts...)
-		note(err)
-		return m
-	}
-
+// model takes room for the weights of a model.
+func (w *writer) model(s *source, f formats) (llama.Weights, error) {
+	w.config = s.config
 	const embedding = "model.embed_tokens"
-	out := llama.Weights{Norm: norm("model.norm", s.norm)}
-	layers := w.options.format(s.products()...)
-	head := w.options.format(s.head.Type)
-	table := embeddingFormat(s, head)
-	out.Embedding = matrix(embedding, table, part{from: s.embedding})
+	out := llama.Weights{Norm: w.vector("model.norm.weight", part{from: s.norm})}
+	out.Embedding = w.matrix(embedding, f.embedding, part{from: s.embedding})
 	out.Head = out.Embedding
-	if !s.tied || table != head {
-		out.Head = matrix("lm_head", head, part{from: s.head})
+	if !s.tied || f.embedding != f.head {
+		out.Head = w.matrix("lm_head", f.head, part{from: s.head})
+	}
+	turned := 0
+	if s.interleaved {
+		turned = s.config.HeadSize
 	}
 	for i, l := range s.layers {
-		p := llama.LayerName(i)
-		size := s.config.HeadSize
+		p, format := llama.LayerName(i), f.layers[i]
 		out.Layers = append(out.Layers, llama.Layer{
-			InputNorm: norm(p+"input_layernorm", l.inputNorm),
-			QKV:       matrix(p+"self_attn.qkv_proj", layers, part{l.query, size}, part{l.key, size}, part{l.value, 0}),
-			Output:    matrix(p+"self_attn.o_proj", layers, part{l.output, 0}),
-			PostNorm:  norm(p+"post_attention_layernorm", l.postNorm),
-			Gate:      matrix(p+"mlp.gate_proj", layers, part{l.gate, 0}),
-			Up:        matrix(p+"mlp.up_proj", layers, part{l.up, 0}),
-			Down:      matrix(p+"mlp.down_proj", layers, part{l.down, 0}),
+			InputNorm:  w.vector(p+"input_layernorm.weight", part{from: l.inputNorm}),
+			QKV:        w.matrix(p+"self_attn.qkv_proj", format, part{l.query, turned}, part{l.key, turned}, part{l.value, 0}),
+			QKVBias:    w.vector(p+"self_attn.qkv_proj.bias", part{l.queryBias, turned}, part{l.keyBias, turned}, part{l.valueBias, 0}),
+			QueryNorm:  w.vector(p+"self_attn.q_norm.weight", part{from: l.queryNorm}),
+			KeyNorm:    w.vector(p+"self_attn.k_norm.weight", part{from: l.keyNorm}),
+			Output:     w.matrix(p+"self_attn.o_proj", format, part{l.output, 0}),
+			OutputBias: w.vector(p+"self_attn.o_proj.bias", part{from: l.outputBias}),
+			PostNorm:   w.vector(p+"post_attention_layernorm.weight", part{from: l.postNorm}),
+			Gate:       w.matrix(p+"mlp.gate_proj", format, part{l.gate, 0}),
+			Up:         w.matrix(p+"mlp.up_proj", format, part{l.up, 0}),
+			Down:       w.matrix(p+"mlp.down_proj", format, part{l.down, 0}),
 		})
-		if failed != nil {
-			break
-		}
 	}
-	w.report.Weights, w.report.Head, w.report.Embedding = layers, head, table
-	return out, failed
+	w.report.Weights, w.report.Head, w.report.Embedding = f.layers[len(f.layers)/2], f.head, f.embedding
+	w.report.Edges = f.layers[0]
+	return out, w.failed
+}
+
+func (w *writer) note(err error) {
+	if w.failed == nil {
+		w.failed = err
+	}
+}
+
+// vector writes a norm or a bias; it is nil where the source has none.
+func (w *writer) vector(name string, parts ...part) *graph.Tensor {
+	if parts[0].from == nil || w.failed != nil {
+		return nil
+	}
+	var all []float32
+	for _, p := range parts {
+		values, err := p.from.values()
+		if err != nil {
+			w.note(err)
+			return nil
+		}
+		if p.headSize > 0 {
+			turned := make([]byte, 4*len(values))
+			splitPairs(turned, graph.AppendFloat32(nil, values), p.headSize, 4)
+			gguf.F32.Dequantize(values, turned)
+		}
+		all = append(all, values...)
+	}
+	out, err := w.config.Vector(w.data, name, all)
+	w.note(err)
+	return out
 }
 
 // matrix takes room for a matrix and notes the pieces that fill it.
-func (w *writer) matrix(name string, f nbits.Format, parts ...part) (*nbits.Matrix, error) {
+func (w *writer) matrix(name string, f nbits.Format, parts ...part) *nbits.Matrix {
+	if w.failed != nil {
+		return nil
+	}
 	rows, exact := 0, true
 	for _, p := range parts {
-		rows += int(p.from.Rows())
-		exact = exact && holds(f, p.from.Type)
+		rows += p.from.rows
+		exact = exact && holds(f, p.from.kind)
 	}
-	length := int(parts[0].from.RowLength())
+	length := parts[0].from.length
 	m, err := nbits.Create(w.data, name, f, rows, length)
 	if err != nil {
-		return nil, err
+		w.note(err)
+		return nil
 	}
 	if exact {
 		w.report.Exact++
@@ -114,15 +130,14 @@ func (w *writer) matrix(name string, f nbits.Format, parts ...part) (*nbits.Matr
 		if p.headSize > 0 {
 			step = max(1, step/p.headSize) * p.headSize
 		}
-		all := int(p.from.Rows())
-		for row := 0; row < all; row += step {
-			n := min(step, all-row)
+		for row := 0; row < p.from.rows; row += step {
+			n := min(step, p.from.rows-row)
 			w.pieces = append(w.pieces, piece{from: p.from, row: row, rows: n, to: m, at: at + row, headSize: p.headSize})
-			w.total += int64(n) * int64(p.from.RowBytes())
+			w.total += int64(n) * int64(p.from.rowBytes())
 		}
-		at += all
+		at += p.from.rows
 	}
-	return m, nil
+	return m
 }
 
 // run fills all matrices, on as many goroutines as there are processors.
@@ -143,7 +158,7 @@ func (w *writer) run(ctx context.Context, progress func(done, total int64)) erro
 					return
 				}
 				mu.Lock()
-				done += int64(p.rows) * int64(p.from.RowBytes())
+				done += int64(p.rows) * int64(p.from.rowBytes())
 				if progress != nil {
 					progress(done, w.total)
 				}

@@ -24,7 +24,8 @@ type File struct {
 	Version  int
 	Metadata *Metadata
 	Tensors  []*Tensor // in the order of the file
-	Size     int64     // of the file, in bytes
+	Size     int64     // of all parts, in bytes
+	Paths    []string  // of all parts
 
 	file   *os.File
 	byName map[string]*Tensor
@@ -36,7 +37,7 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{file: file, byName: map[string]*Tensor{}}
+	f := &File{Paths: []string{path}, file: file, byName: map[string]*Tensor{}}
 	if err := f.read(); err != nil {
 		_ = file.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)

@@ -3,6 +3,7 @@ package llama
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"ortserve/onnx/graph"
 	"ortserve/onnx/graph/nbits"
@@ -16,7 +17,7 @@ const (
 	contrib      = "com.microsoft"
 )
 
-// Weights are a model's tensors, already in its external file. Norms are float32 [Hidden].
+// Weights are a model's tensors, already in its external file. Norms are [Hidden], of the graph's type.
 type Weights struct {
 	Embedding *nbits.Matrix // [Vocab, Hidden]
 	Layers    []Layer
@@ -33,6 +34,10 @@ type Layer struct {
 	PostNorm  *graph.Tensor // the norm before the feed-forward part
 	Gate, Up  *nbits.Matrix // [Intermediate, Hidden]
 	Down      *nbits.Matrix // [Hidden, Intermediate]
+
+	// Nil where the model has none, all of the graph's type.
+	QKVBias, OutputBias *graph.Tensor // [QKVRows] and [Hidden]
+	QueryNorm, KeyNorm  *graph.Tensor // [HeadSize], of each head before the rotary embedding; both or none
 }
 
 // Build makes the graph over the weights.
@@ -119,7 +124,7 @@ func (b *builder) inputs() {
 	in(graph.Value("attention_mask", graph.Int64, "batch_size", "total_sequence_length"))
 	for i := range b.c.Layers {
 		for _, side := range []string{"key", "value"} {
-			in(graph.Value(fmt.Sprintf("past_key_values.%d.%s", i, side), graph.Float32, "batch_size", b.c.KVHeads, "past_sequence_length", b.c.HeadSize))
+			in(graph.Value(fmt.Sprintf("past_key_values.%d.%s", i, side), b.c.Float(), "batch_size", b.c.KVHeads, "past_sequence_length", b.c.HeadSize))
 		}
 	}
 	// An input with an initializer may be left out of a run; then the initializer is its value.
@@ -133,7 +138,7 @@ func (b *builder) outputs() {
 	out(graph.Value("logits", graph.Float32, "batch_size", 1, b.c.Vocab))
 	for i := range b.c.Layers {
 		for _, side := range []string{"key", "value"} {
-			out(graph.Value(fmt.Sprintf("present.%d.%s", i, side), graph.Float32, "batch_size", b.c.KVHeads, "present_sequence_length", b.c.HeadSize))
+			out(graph.Value(fmt.Sprintf("present.%d.%s", i, side), b.c.Float(), "batch_size", b.c.KVHeads, "present_sequence_length", b.c.HeadSize))
 		}
 	}
 }
@@ -154,7 +159,7 @@ func (b *builder) embed(m *nbits.Matrix) (string, error) {
 	if !m.Quantized() {
 		b.initializers(m.Weight)
 		rows := b.op("Gather", name, []string{m.Weight.Name, "input_ids"})
-		if m.Bits == 16 {
+		if m.Bits == 16 && !b.c.Float16 {
 			rows = b.op("Cast", name+".cast", []string{rows}, graph.Int("to", int64(graph.Float32)))
 		}
 		return rows, nil
@@ -187,16 +192,29 @@ func (b *builder) norm(name, x, branch string, weight *graph.Tensor) (normalized
 	return outputs[0], outputs[3]
 }
 
-// product is x times the transposed matrix.
-func (b *builder) product(name, x string, m *nbits.Matrix, output string) string {
+// product is x times the transposed matrix, with the bias added if there is one.
+func (b *builder) product(name, x string, m *nbits.Matrix, bias *graph.Tensor) string {
+	if bias == nil {
+		return b.multiply(name, x, m, name+".out")
+	}
+	b.initializers(bias)
+	return b.op("Add", name+".biased", []string{b.multiply(name, x, m, name+".out"), bias.Name})
+}
+
+func (b *builder) multiply(name, x string, m *nbits.Matrix, output string) string {
 	b.initializers(m.Weight, m.Scales, m.ZeroPoints)
 	switch {
-	case m.Bits == 32:
+	case m.Bits == 16 && b.c.Float16 || m.Bits == 32 && !b.c.Float16:
 		turned := b.op("Transpose", name+".transpose", []string{m.Weight.Name}, graph.Ints("perm", 1, 0))
 		return b.node("", "MatMul", name, []string{x, turned}, []string{output})
 	case !m.Quantized():
 		if b.err == nil {
-			b.err = fmt.Errorf("%s: a product of float%d weights is not supported", name, m.Bits)
+			b.err = fmt.Errorf("%s: a product of float%d weights with %v activations is not supported", name, m.Bits, b.c.Float())
+		}
+		return output
+	case m.Half != b.c.Float16:
+		if b.err == nil {
+			b.err = fmt.Errorf("%s: %v with %v activations", name, m.Format, b.c.Float())
 		}
 		return output
 	}
@@ -211,25 +229,53 @@ func (b *builder) product(name, x string, m *nbits.Matrix, output string) string
 
 func (b *builder) attention(layer int, p, x string, l Layer, w Weights) string {
 	p += "self_attn."
-	qkv := b.product(p+"qkv_proj", x, l.QKV, p+"qkv_proj.out")
+	inputs := []string{b.product(p+"qkv_proj", x, l.QKV, l.QKVBias), "", ""}
+	if l.QueryNorm != nil && l.KeyNorm != nil {
+		inputs = b.headNorms(p, inputs[0], l)
+	}
+	window := -1
+	if b.c.Windows != nil && b.c.Windows[layer] > 0 {
+		window = b.c.Windows[layer]
+	}
 	past := func(side string) string { return fmt.Sprintf("past_key_values.%d.%s", layer, side) }
 	present := func(side string) string { return fmt.Sprintf("present.%d.%s", layer, side) }
 	attended := b.node(contrib, "GroupQueryAttention", p+"attention",
-		[]string{qkv, "", "", past("key"), past("value"), "seqlens_k", "total_sequence_length", w.Cos.Name, w.Sin.Name},
+		append(inputs, past("key"), past("value"), "seqlens_k", "total_sequence_length", w.Cos.Name, w.Sin.Name),
 		[]string{p + "attention.out", present("key"), present("value")},
 		graph.Int("num_heads", int64(b.c.Heads)), graph.Int("kv_num_heads", int64(b.c.KVHeads)),
-		graph.Float("scale", float32(1/math.Sqrt(float64(b.c.HeadSize)))), graph.Int("local_window_size", -1),
+		graph.Float("scale", float32(1/math.Sqrt(float64(b.c.HeadSize)))), graph.Int("local_window_size", int64(window)),
 		graph.Int("do_rotary", 1), graph.Int("rotary_interleaved", 0))
-	return b.product(p+"o_proj", attended, l.Output, p+"o_proj.out")
+	return b.product(p+"o_proj", attended, l.Output, l.OutputBias)
+}
+
+// headNorms cuts the packed product into queries, keys and values and normalizes each head of the first two.
+func (b *builder) headNorms(p, qkv string, l Layer) []string {
+	queries, keys := b.c.Heads*b.c.HeadSize, b.c.KVHeads*b.c.HeadSize
+	b.initializers(graph.Int64Tensor(p+"split.sizes", []int64{3}, int64(queries), int64(keys), int64(keys)))
+	parts := []string{p + "query", p + "key", p + "value"}
+	b.node("", "Split", p+"split", []string{qkv, p + "split.sizes"}, slices.Clone(parts), graph.Int("axis", -1))
+	for i, weight := range []*graph.Tensor{l.QueryNorm, l.KeyNorm} {
+		width := []int{queries, keys}[i]
+		heads := b.reshape(parts[i]+".heads", parts[i], b.c.HeadSize)
+		normalized, _ := b.norm(parts[i]+"_norm", heads, "", weight)
+		parts[i] = b.reshape(parts[i]+".normalized", normalized, width)
+	}
+	return parts
+}
+
+// reshape makes the last dimension of a value [batch_size, ...] of that width.
+func (b *builder) reshape(name, x string, width int) string {
+	b.initializers(graph.Int64Tensor(name+".shape", []int64{3}, 0, -1, int64(width)))
+	return b.op("Reshape", name, []string{x, name + ".shape"})
 }
 
 // feedForward is down(SiLU(gate(x)) * up(x)); ONNX Runtime makes Sigmoid and Mul one operator.
 func (b *builder) feedForward(p, x string, l Layer) string {
-	gate := b.product(p+"gate_proj", x, l.Gate, p+"gate_proj.out")
-	up := b.product(p+"up_proj", x, l.Up, p+"up_proj.out")
+	gate := b.product(p+"gate_proj", x, l.Gate, nil)
+	up := b.product(p+"up_proj", x, l.Up, nil)
 	sigmoid := b.op("Sigmoid", p+"sigmoid", []string{gate})
 	silu := b.op("Mul", p+"silu", []string{gate, sigmoid})
-	return b.product(p+"down_proj", b.op("Mul", p+"gated", []string{silu, up}), l.Down, p+"down_proj.out")
+	return b.product(p+"down_proj", b.op("Mul", p+"gated", []string{silu, up}), l.Down, nil)
 }
 
 // head computes logits of the last positions only: a whole prompt's would cost more than the rest of a small model.
@@ -237,5 +283,10 @@ func (b *builder) head(x string, m *nbits.Matrix) {
 	from := b.op("Neg", "logits_to_keep.from", []string{"num_logits_to_keep"})
 	end := b.constant("constants.end", []int64{1}, math.MaxInt64)
 	rows := b.op("Slice", "logits_to_keep.rows", []string{x, from, end, "constants.one"})
-	b.product("lm_head", rows, m, "logits")
+	if !b.c.Float16 {
+		b.multiply("lm_head", rows, m, "logits")
+		return
+	}
+	half := b.multiply("lm_head", rows, m, "lm_head.out")
+	b.node("", "Cast", "lm_head.cast", []string{half}, []string{"logits"}, graph.Int("to", int64(graph.Float32)))
 }

@@ -5,14 +5,17 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Description is what a model's folder says about it beside the graph.
 type Description struct {
-	BOS, Pad int   // -1: none
-	EOS      []int // ids that end a text
-	Tied     bool  // head and embedding are one matrix
-	Sampling Sampling
+	Architecture string // as config.json names it: llama, mistral, qwen2 or qwen3; llama unless given
+	BOS, Pad     int    // -1: none
+	EOS          []int  // ids that end a text
+	Tied         bool   // head and embedding are one matrix
+	Biases       bool   // query, key, value and output products have biases, in an architecture where that is a setting
+	Sampling     Sampling
 }
 
 // Sampling is what the model's makers or the one who imports it advise; nil where they say nothing.
@@ -30,10 +33,17 @@ const (
 	DataFile  = "model.onnx.data"
 )
 
+// WriteGenAI writes genai_config.json into the model's folder.
+func (c Config) WriteGenAI(dir string, d Description) error {
+	return WriteJSON(filepath.Join(dir, "genai_config.json"), c.genai(d))
+}
+
 // WriteDescription writes genai_config.json, config.json and generation_config.json into the model's folder.
 func (c Config) WriteDescription(dir string, d Description) error {
+	if err := c.WriteGenAI(dir, d); err != nil {
+		return err
+	}
 	for name, v := range map[string]any{
-		"genai_config.json":      c.genai(d),
 		"config.json":            c.huggingFace(d),
 		"generation_config.json": generation(d),
 	} {
@@ -126,7 +136,7 @@ func (c Config) genai(d Description) any {
 	}
 	return map[string]any{
 		"model": model{
-			BOS: bos, Context: c.Positions, EOS: ends(d.EOS), Pad: max(pad, 0), Type: "llama", Vocab: c.Vocab,
+			BOS: bos, Context: c.Positions, EOS: ends(d.EOS), Pad: max(pad, 0), Type: d.architecture(), Vocab: c.Vocab,
 			Decoder: decoder{
 				Session:  session{LogID: "onnxruntime-genai", Providers: []any{}},
 				Filename: GraphFile, HeadSize: c.HeadSize, Hidden: c.Hidden, Heads: c.Heads, Layers: c.Layers, KVHeads: c.KVHeads,
@@ -146,21 +156,45 @@ func (s Sampling) any() bool {
 	return s.Temperature != nil || s.TopK != nil || s.TopP != nil || s.MinP != nil
 }
 
-// huggingFace is config.json as the transformers library has it for LlamaForCausalLM.
+func (d Description) architecture() string {
+	if d.Architecture == "" {
+		return "llama"
+	}
+	return d.Architecture
+}
+
+// classes are transformers' names of the models.
+var classes = map[string]string{
+	"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM",
+}
+
+// huggingFace is config.json as the transformers library has it.
 func (c Config) huggingFace(d Description) any {
 	type scaling struct {
-		Type     string  `json:"rope_type"`
-		Factor   float64 `json:"factor"`
-		LowFreq  float64 `json:"low_freq_factor,omitempty"`
-		HighFreq float64 `json:"high_freq_factor,omitempty"`
-		Original int     `json:"original_max_position_embeddings,omitempty"`
+		Type      string  `json:"rope_type"`
+		Factor    float64 `json:"factor"`
+		LowFreq   float64 `json:"low_freq_factor,omitempty"`
+		HighFreq  float64 `json:"high_freq_factor,omitempty"`
+		Original  int     `json:"original_max_position_embeddings,omitempty"`
+		FastTurns float64 `json:"beta_fast,omitempty"`
+		SlowTurns float64 `json:"beta_slow,omitempty"`
+		Magnitude float64 `json:"attention_factor,omitempty"`
 	}
 	var rope *scaling
 	switch r := c.Rope; {
 	case r.Llama3 != nil:
-		rope = &scaling{"llama3", r.Llama3.Factor, r.Llama3.LowFreq, r.Llama3.HighFreq, int(r.Llama3.Original)}
+		rope = &scaling{Type: "llama3", Factor: r.Llama3.Factor, LowFreq: r.Llama3.LowFreq, HighFreq: r.Llama3.HighFreq, Original: int(r.Llama3.Original)}
+	case r.Yarn != nil:
+		rope = &scaling{
+			Type: "yarn", Factor: r.Yarn.Factor, Original: int(r.Yarn.Original),
+			FastTurns: r.Yarn.FastTurns, SlowTurns: r.Yarn.SlowTurns, Magnitude: r.Yarn.Magnitude,
+		}
 	case r.Linear != 0:
 		rope = &scaling{Type: "linear", Factor: r.Linear}
+	}
+	window := 0
+	if c.Windows != nil {
+		window = slices.Max(c.Windows)
 	}
 	return struct {
 		Architectures []string `json:"architectures"`
@@ -181,12 +215,14 @@ func (c Config) huggingFace(d Description) any {
 		Epsilon       float32  `json:"rms_norm_eps"`
 		Scaling       *scaling `json:"rope_scaling"`
 		Theta         float64  `json:"rope_theta"`
+		Window        int      `json:"sliding_window,omitempty"`
 		Tied          bool     `json:"tie_word_embeddings"`
 		Vocab         int      `json:"vocab_size"`
 	}{
-		Architectures: []string{"LlamaForCausalLM"}, BOS: optional(d.BOS), EOS: ends(d.EOS), HeadSize: c.HeadSize, Activation: "silu",
-		Hidden: c.Hidden, Intermediate: c.Intermediate, Positions: c.Positions, Type: "llama", Heads: c.Heads, Layers: c.Layers,
-		KVHeads: c.KVHeads, Pad: optional(d.Pad), Epsilon: c.Epsilon, Scaling: rope, Theta: c.Rope.Base, Tied: d.Tied, Vocab: c.Vocab,
+		Architectures: []string{classes[d.architecture()]}, AttentionBias: d.Biases, BOS: optional(d.BOS), EOS: ends(d.EOS),
+		HeadSize: c.HeadSize, Activation: "silu", Hidden: c.Hidden, Intermediate: c.Intermediate, Positions: c.Positions,
+		Type: d.architecture(), Heads: c.Heads, Layers: c.Layers, KVHeads: c.KVHeads, Pad: optional(d.Pad), Epsilon: c.Epsilon,
+		Scaling: rope, Theta: c.Rope.Base, Window: window, Tied: d.Tied, Vocab: c.Vocab,
 	}
 }
 

@@ -46,8 +46,8 @@ func zeros(t *testing.T, d *graph.DataFile, c Config, f nbits.Format, tied bool)
 	for i := range c.Layers {
 		p := LayerName(i)
 		w.Layers = append(w.Layers, Layer{
-			norm(p + "a"), matrix(p+"qkv", c.QKVRows(), c.Hidden), matrix(p+"o", c.Hidden, c.Heads*c.HeadSize), norm(p + "b"),
-			matrix(p+"gate", c.Intermediate, c.Hidden), matrix(p+"up", c.Intermediate, c.Hidden), matrix(p+"down", c.Hidden, c.Intermediate),
+			InputNorm: norm(p + "a"), QKV: matrix(p+"qkv", c.QKVRows(), c.Hidden), Output: matrix(p+"o", c.Hidden, c.Heads*c.HeadSize), PostNorm: norm(p + "b"),
+			Gate: matrix(p+"gate", c.Intermediate, c.Hidden), Up: matrix(p+"up", c.Intermediate, c.Hidden), Down: matrix(p+"down", c.Hidden, c.Intermediate),
 		})
 	}
 	var err error

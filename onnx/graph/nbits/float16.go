@@ -1,6 +1,9 @@
 package nbits
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // FromFloat16 is the value of an IEEE 754 half-precision number.
 func FromFloat16(h uint16) float32 {
@@ -30,4 +33,12 @@ func Float16(v float32) uint16 {
 	}
 	b += 0xfff + b>>13&1
 	return sign | uint16(b>>13-112<<10)
+}
+
+// AppendFloat16 appends the half-precision numbers nearest to values, as an ONNX file holds them.
+func AppendFloat16(dst []byte, values []float32) []byte {
+	for _, v := range values {
+		dst = binary.LittleEndian.AppendUint16(dst, Float16(v))
+	}
+	return dst
 }

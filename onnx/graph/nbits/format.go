@@ -1,12 +1,12 @@
 // Package nbits stores matrices as ONNX Runtime's operators MatMulNBits and GatherBlockQuantized read them
 // (com.microsoft version 1, docs/ContribOperators.md of microsoft/onnxruntime).
 //
-// A matrix of N rows and K columns is cut along K into blocks. A block of 4 or 8 bits has one float32 scale and one
-// integer zero point, and a value is scale * (integer - zero point):
+// A matrix of N rows and K columns is cut along K into blocks. A block of 4 or 8 bits has one scale and one integer zero
+// point, and a value is scale * (integer - zero point):
 //
 //   - weight: uint8 [N, blocks, Block*Bits/8]; at 4 bits element 2i is the low half of byte i. The last block is full,
 //     with elements beyond K that nothing reads.
-//   - scales: float32 [N, blocks].
+//   - scales: float32 [N, blocks], or float16 in graphs whose activations are.
 //   - zero points: uint8 [N, ceil(blocks*Bits/8)], packed as the weights are. A symmetric matrix has none: they are
 //     2^(Bits-1).
 //
@@ -25,6 +25,7 @@ type Format struct {
 	Bits      int  // 4 or 8, or 16 and 32: plain floating-point numbers
 	Block     int  // elements that share a scale: 16, 32, 64, 128 or 256; 0 where Bits is 16 or 32
 	Symmetric bool // no zero points
+	Half      bool // scales are float16; false where Bits is 16 or 32
 }
 
 // Quantized says whether values are integers with a scale.
@@ -34,7 +35,7 @@ func (f Format) Quantized() bool { return f.Bits == 4 || f.Bits == 8 }
 func (f Format) Check() error {
 	switch {
 	case f.Bits == 16 || f.Bits == 32:
-		if f.Block != 0 || f.Symmetric {
+		if f.Block != 0 || f.Symmetric || f.Half {
 			return fmt.Errorf("%d-bit weights have no blocks", f.Bits)
 		}
 		return nil
@@ -56,7 +57,11 @@ func (f Format) String() string {
 	if f.Symmetric {
 		s = "symmetric"
 	}
-	return fmt.Sprintf("int%d block %d %s", f.Bits, f.Block, s)
+	s = fmt.Sprintf("int%d block %d %s", f.Bits, f.Block, s)
+	if f.Half {
+		s += ", float16 scales"
+	}
+	return s
 }
 
 // Blocks is the number of blocks in a row of k elements.
@@ -106,6 +111,8 @@ func resize[T any](s []T, n int) []T {
 	return s
 }
 
+const infinity = 0x7c00 // in float16
+
 var errRows = errors.New("nbits: values are not whole rows")
 
 // Quantize fills r with the rows that values holds, k elements each.
@@ -125,7 +132,11 @@ func (f Format) Quantize(r *Rows, values []float32, k int) error {
 			}
 		case 16:
 			for j, v := range row {
-				binary.LittleEndian.PutUint16(dst[2*j:], Float16(v))
+				h := Float16(v)
+				if h&0x7fff == infinity && !math.IsInf(float64(v), 0) {
+					return fmt.Errorf("%v is beyond float16's 65504: use float32", v)
+				}
+				binary.LittleEndian.PutUint16(dst[2*j:], h)
 			}
 		default:
 			f.row(dst, r.Scales[i*blocks:(i+1)*blocks], r.Zeros[i*zeros:(i+1)*zeros], row)

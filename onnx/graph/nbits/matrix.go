@@ -39,7 +39,11 @@ func Create(d *graph.DataFile, name string, f Format, n, k int) (*Matrix, error)
 	if m.Weight, m.weight, err = d.Tensor(name+".weight", graph.Uint8, int64(n), blocks, int64(f.Block*f.Bits/8)); err != nil {
 		return nil, err
 	}
-	if m.Scales, m.scales, err = d.Tensor(name+".scales", graph.Float32, int64(n), blocks); err != nil {
+	scale := graph.Float32
+	if f.Half {
+		scale = graph.Float16
+	}
+	if m.Scales, m.scales, err = d.Tensor(name+".scales", scale, int64(n), blocks); err != nil {
 		return nil, err
 	}
 	if !f.Symmetric {
@@ -56,7 +60,11 @@ func (m *Matrix) Write(row int, r *Rows) error {
 	if !m.Quantized() {
 		return nil
 	}
-	if _, err := m.scales.WriteAt(graph.AppendFloat32(nil, r.Scales), int64(row)*int64(m.Blocks(m.K))*4); err != nil {
+	scales, size := graph.AppendFloat32, int64(4)
+	if m.Half {
+		scales, size = AppendFloat16, 2
+	}
+	if _, err := m.scales.WriteAt(scales(nil, r.Scales), int64(row)*int64(m.Blocks(m.K))*size); err != nil {
 		return err
 	}
 	if m.Symmetric {

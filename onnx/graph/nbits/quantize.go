@@ -9,6 +9,9 @@ func (f Format) row(q []byte, scales []float32, zeros []byte, row []float32) {
 		from := b * f.Block
 		x := row[from:min(from+f.Block, len(row))]
 		scale, zero := f.fit(x)
+		if f.Half {
+			scale = FromFloat16(Float16(scale))
+		}
 		scales[b] = scale
 		if !f.Symmetric {
 			Set(zeros, b, f.Bits, zero)
