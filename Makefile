@@ -7,7 +7,7 @@ LDFLAGS := -X ortserve/internal/buildinfo.version=$(VERSION)
 BIN := bin/ortserve
 LINT := golangci-lint run --allow-parallel-runners
 
-.PHONY: help build run runtime model test test-long test-tokenizer bench-tokenizer test-templates lint fmt bench bench-peers clean
+.PHONY: help build run runtime model test test-long test-tokenizer bench-tokenizer test-templates test-image lint fmt bench bench-peers clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test-templates: ## the chat templates of 71 published models, rendered as Python
 
 bench-tokenizer: model ## the tokenizer's speed beside Hugging Face's, and on input that makes tokenizers slow
 	ORTSERVE_TOKENIZERS=$$(test/tokenizer/fetch.sh) go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./test/tokenizer
+
+test-image: runtime model ## build the container image without a Docker engine and run it read-only (root, Debian; 4 minutes; TARGET=cuda for the other)
+	ORTSERVE_IMAGE=$$(test/image/build.sh) go test -count=1 -v ./test/image ./scripts/sbom
 
 lint: ## formatting, vet, linters, directions between packages (the first run builds the linter, 80 s)
 	go tool -modfile=tools/go.mod $(LINT)
