@@ -1,14 +1,12 @@
-// Package pool holds the models that are served.
-//
-// Every model has one engine. A model that is still being loaded is known, and a request for it waits.
 package pool
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
+	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"ortserve/engine"
@@ -35,182 +33,261 @@ type Opener func(ctx context.Context, m *models.Model) (*Loaded, error)
 // ErrNotFound is the error of Get for a name that nothing serves.
 var ErrNotFound = errors.New("model not found")
 
-// Pool is the set of models served.
+// Options are what New needs. The zero value of a field takes the default in brackets.
+type Options struct {
+	Models  []*models.Model // served whatever the store holds; the first is the default
+	Store   *models.Store   // its models are served too, if there are no Models [none]
+	Default string          // the store's model for requests that name none [the first by name]
+	Open    Opener
+	Need    func(m *models.Model) (int64, error) // bytes that a model takes while it is loaded [0]
+	Limit   int64                                // bytes that all may take [any number]
+	// KeepAlive is how long a model stays after its last request; negative is for ever [for ever for Models, else DefaultKeepAlive].
+	KeepAlive *time.Duration
+	Queue     int          // requests that may wait for models to be loaded [128]
+	Logger    *slog.Logger // [slog.Default()]
+}
+
+// DefaultKeepAlive is how long a model of the store stays loaded after its last request: Ollama's default.
+const DefaultKeepAlive = 5 * time.Minute
+
+// Pool is the set of models served. All methods may be called by several goroutines.
 type Pool struct {
-	entries []*entry
-	open    Opener
+	Options
+
+	ctx    context.Context //nolint:containedctx // loads belong to the pool, not to the requests that wait for them
+	cancel context.CancelCauseFunc
+	turn   chan struct{}  // holds one token while a model is loaded
+	work   sync.WaitGroup // loads and unloads
+
+	mu      sync.Mutex
+	entries map[string]*entry  // by name: what requests join
+	ending  map[*entry]bool    // in no request's reach; unloaded when the last user has gone
+	failed  map[string]failure // what was tried a moment ago
+	bytes   int64              // that all entries, ending ones included, take
+	waiting int                // requests that wait for a load
+	changed chan struct{}      // closed and made anew when something above changes
+	tried   bool               // Load has returned
+	closed  bool
 }
 
-// entry is one model. After done is closed either loaded or err is set.
-type entry struct {
-	model  *models.Model
-	done   chan struct{}
-	loaded *Loaded
-	err    error
-}
-
-// New returns a pool of these models, the first of which is the default. Load loads them.
-func New(all []*models.Model, open Opener) *Pool {
-	p := &Pool{open: open}
-	for _, m := range all {
-		p.entries = append(p.entries, &entry{model: m, done: make(chan struct{})})
+// New returns a pool. Load loads its Models; the store's are loaded when they are asked for.
+func New(o Options) *Pool {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
 	}
+	if o.Queue <= 0 {
+		o.Queue = 128
+	}
+	p := &Pool{
+		Options: o,
+		turn:    make(chan struct{}, 1),
+		entries: map[string]*entry{},
+		ending:  map[*entry]bool{},
+		failed:  map[string]failure{},
+		changed: make(chan struct{}),
+	}
+	p.ctx, p.cancel = context.WithCancelCause(context.Background())
 	return p
 }
 
-// Load loads every model. A model that cannot be loaded does not keep the others from being served: the error joins theirs.
-func (p *Pool) Load(ctx context.Context) error {
-	var errs []error
-	for _, e := range p.entries {
-		e.load(ctx, p.open)
-		if e.err != nil {
-			errs = append(errs, fmt.Errorf("model %s: %w", e.model.Name, e.err))
-		}
-	}
-	return errors.Join(errs...)
+// User is who asks for a model, as far as it decides how long the model stays.
+type User struct {
+	Group string // whom the request counts for; "" is nobody in particular
+	Admin bool   // decides for all
+	// KeepAlive is how long the model shall stay after the request; 0 is not at all, negative is for ever, nil is as Options say.
+	KeepAlive *time.Duration
 }
 
-// load fills the entry in.
-func (e *entry) load(ctx context.Context, open Opener) {
-	defer close(e.done)
+// Get returns the model that serves name, which may lack its tag; "" is the default model. Unless it is loaded it waits until it is,
+// or until ctx ends. The caller calls the function, once, when it needs the model no more. The errors are ErrNotFound,
+// *engine.OverloadedError where requests or models in use leave no room, engine.ErrClosed, ctx's, and that of loading.
+func (p *Pool) Get(ctx context.Context, name string, by User) (*Loaded, func(), error) {
+	m, err := p.Find(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	for {
+		e, err := p.join(ctx, m, by)
+		if err != nil {
+			return nil, nil, err
+		}
+		if e.err == nil {
+			return e.loaded, sync.OnceFunc(func() { p.leave(e) }), nil
+		}
+		p.leave(e)
+		full := new(engine.OverloadedError)
+		switch {
+		case errors.Is(e.err, errNoRoom): // of Load, which makes none
+		case errors.As(e.err, &full), errors.Is(e.err, engine.ErrClosed):
+			return nil, nil, e.err
+		default:
+			return nil, nil, fmt.Errorf("model %s could not be loaded: %w", m.Name, e.err)
+		}
+	}
+}
+
+// join waits until the model is loaded, or could not be, and counts one user more of it.
+func (p *Pool) join(ctx context.Context, m *models.Model, by User) (*entry, error) {
+	waits := false
 	defer func() {
-		if r := recover(); r != nil {
-			e.err = fmt.Errorf("panic while loading: %v\n%s", r, debug.Stack())
+		if waits {
+			p.mu.Lock()
+			p.waiting--
+			p.mu.Unlock()
 		}
 	}()
-	begin := time.Now()
-	e.loaded, e.err = open(ctx, e.model)
-	if e.err == nil {
-		e.loaded.LoadDuration = time.Since(begin)
-	}
-}
-
-// Get returns the model that serves name, which may lack its tag; "" is the default model. It waits while the model is being
-// loaded, until ctx ends. The caller calls the function when it needs the model no more. The errors are ErrNotFound, ctx's, and
-// that of loading.
-func (p *Pool) Get(ctx context.Context, name string) (*Loaded, func(), error) {
-	e := p.find(name)
-	if e == nil {
-		return nil, nil, fmt.Errorf("%w: %q", ErrNotFound, name)
-	}
-	select {
-	case <-e.done:
-	case <-ctx.Done():
-		return nil, nil, ctx.Err()
-	}
-	if e.err != nil {
-		return nil, nil, fmt.Errorf("model %s could not be loaded: %w", e.model.Name, e.err)
-	}
-	return e.loaded, func() {}, nil
-}
-
-// find returns the entry that serves name, or nil.
-func (p *Pool) find(name string) *entry {
-	if name == "" && len(p.entries) > 0 {
-		return p.entries[0]
-	}
-	for _, e := range p.entries {
-		if e.model.Name == name || strings.TrimSuffix(e.model.Name, ":latest") == name {
-			return e
+	for {
+		p.mu.Lock()
+		if p.closed {
+			p.mu.Unlock()
+			return nil, engine.ErrClosed
+		}
+		e, err := p.entry(m)
+		if err != nil {
+			p.mu.Unlock()
+			return nil, err
+		}
+		wait := p.changed
+		if !e.draining {
+			e.users++
+			e.used = time.Now()
+			e.keep.note(by, p.keepAlive())
+			e.stopTimer()
+			wait = e.done
+		}
+		if !isDone(wait) && !waits {
+			if p.waiting >= p.Queue {
+				if !e.draining {
+					p.left(e)
+				}
+				p.mu.Unlock()
+				return nil, &engine.OverloadedError{
+					Text:       fmt.Sprintf("%d requests wait for models to be loaded, as many as may (--queue)", p.Queue),
+					RetryAfter: retryAfter,
+				}
+			}
+			waits = true
+			p.waiting++
+		}
+		joined := !e.draining
+		p.mu.Unlock()
+		select {
+		case <-wait:
+			if joined {
+				return e, nil
+			}
+		case <-ctx.Done():
+			if joined {
+				p.leave(e)
+			}
+			return nil, ctx.Err()
 		}
 	}
-	return nil
 }
 
-// List returns the models in the order of New.
+func isDone(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// entry returns the entry of m, and begins to load m where there is none. The caller holds mu.
+func (p *Pool) entry(m *models.Model) (*entry, error) {
+	e := p.entries[m.Name]
+	if e != nil && e.model != m {
+		p.retire(e) // the files have changed: what runs ends with the old ones
+		e = nil
+	}
+	if e != nil {
+		return e, nil
+	}
+	if f, ok := p.failed[m.Name]; ok && f.model == m && time.Since(f.at) < retryFailed {
+		return nil, fmt.Errorf("model %s could not be loaded: %w", m.Name, f.err)
+	}
+	e = &entry{model: m, done: make(chan struct{})}
+	p.entries[m.Name] = e
+	p.background(func() { p.load(e, true) })
+	return e, nil
+}
+
+// background runs f, which has its own fence, in a goroutine that Close waits for. The caller holds mu.
+func (p *Pool) background(f func()) {
+	p.work.Add(1)
+	go func() {
+		defer p.work.Done()
+		f()
+	}()
+}
+
+// broadcast wakes all that wait for a change. The caller holds mu.
+func (p *Pool) broadcast() {
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// Find returns the description of the model that serves name, without loading it. The error is an ErrNotFound, or says what is wrong
+// with the model's files.
+func (p *Pool) Find(name string) (*models.Model, error) {
+	notFound := fmt.Errorf("%w: %q", ErrNotFound, name)
+	if len(p.Models) > 0 {
+		for i, m := range p.Models {
+			if i == 0 && name == "" || m.Name == name || strings.TrimSuffix(m.Name, ":latest") == name {
+				return m, nil
+			}
+		}
+		return nil, notFound
+	}
+	if p.Store == nil {
+		return nil, notFound
+	}
+	if name == "" {
+		return p.storeDefault()
+	}
+	m, err := p.Store.Find(name)
+	switch {
+	case errors.Is(err, models.ErrNotFound):
+		p.Removed(name)
+		return nil, notFound
+	case errors.Is(err, models.ErrName):
+		return nil, notFound
+	}
+	return m, err
+}
+
+// storeDefault is the model of the store for requests that name none.
+func (p *Pool) storeDefault() (*models.Model, error) {
+	if p.Default != "" {
+		if m, err := p.Store.Find(p.Default); err == nil {
+			return m, nil
+		}
+	}
+	if list := p.List(); len(list) > 0 {
+		return list[0], nil
+	}
+	return nil, fmt.Errorf("%w: the store has none", ErrNotFound)
+}
+
+// List returns the models that are served: in the order of Options.Models, or of their names.
 func (p *Pool) List() []*models.Model {
-	list := make([]*models.Model, 0, len(p.entries))
-	for _, e := range p.entries {
-		list = append(list, e.model)
+	if len(p.Models) > 0 || p.Store == nil {
+		return p.Models
+	}
+	list, err := p.Store.List()
+	if err != nil {
+		p.Logger.Warn("not all models of the store can be served", "error", err)
 	}
 	return list
 }
 
-// Served returns the names of the models.
+// Served returns the names of the models that are served.
 func (p *Pool) Served() []string {
-	names := make([]string, 0, len(p.entries))
-	for _, e := range p.entries {
-		names = append(names, e.model.Name)
+	list := p.List()
+	names := make([]string, 0, len(list))
+	for _, m := range list {
+		names = append(names, m.Name)
 	}
 	return names
-}
-
-// Loaded returns the models that are loaded now, in the order of New.
-func (p *Pool) Loaded() []*Loaded {
-	var all []*Loaded
-	for _, e := range p.entries {
-		select {
-		case <-e.done:
-			if e.loaded != nil {
-				all = append(all, e.loaded)
-			}
-		default:
-		}
-	}
-	return all
-}
-
-// Ready says whether every model is loaded, or could not be.
-func (p *Pool) Ready() bool {
-	for _, e := range p.entries {
-		select {
-		case <-e.done:
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// Serving says whether at least one model is loaded.
-func (p *Pool) Serving() bool {
-	for _, e := range p.entries {
-		select {
-		case <-e.done:
-			if e.err == nil {
-				return true
-			}
-		default:
-		}
-	}
-	return false
-}
-
-// Stalled says whether the engine of a loaded model hangs.
-func (p *Pool) Stalled() bool {
-	for _, e := range p.entries {
-		select {
-		case <-e.done:
-			if e.loaded != nil && e.loaded.Engine != nil && e.loaded.Engine.Stalled() {
-				return true
-			}
-		default:
-		}
-	}
-	return false
-}
-
-// Close ends all engines at once: each lets what runs end until ctx does. Load must have returned.
-func (p *Pool) Close(ctx context.Context) error {
-	errs := make(chan error)
-	n := 0
-	for _, e := range p.entries {
-		if e.loaded == nil {
-			continue
-		}
-		n++
-		go func() {
-			defer func() {
-				if r := recover(); r != nil {
-					errs <- fmt.Errorf("panic while closing: %v", r)
-				}
-			}()
-			errs <- e.loaded.Close(ctx)
-		}()
-	}
-	var all []error
-	for range n {
-		all = append(all, <-errs)
-	}
-	return errors.Join(all...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,6 +16,11 @@ import (
 	"ortserve/engine/enginetest"
 	"ortserve/models"
 )
+
+// fixed returns a pool of these models.
+func fixed(all []*models.Model, open Opener) *Pool {
+	return New(Options{Models: all, Open: open, Logger: slog.New(slog.DiscardHandler)})
+}
 
 // described returns models of these names.
 func described(names ...string) []*models.Model {
@@ -31,13 +37,13 @@ func nothing(_ context.Context, m *models.Model) (*Loaded, error) {
 }
 
 func TestNames(t *testing.T) {
-	p := New(described("llama:1b", "tiny:latest", "org/repo:q4", "tiny:other"), nothing)
+	p := fixed(described("llama:1b", "tiny:latest", "org/repo:q4", "tiny:other"), nothing)
 	if err := p.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	f := func(name, want string) {
 		t.Helper()
-		l, release, err := p.Get(t.Context(), name)
+		l, release, err := p.Get(t.Context(), name, User{})
 		if want == "" {
 			if !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), fmt.Sprintf("%q", name)) {
 				t.Errorf("%q: error %v, want one that is ErrNotFound and names it", name, err)
@@ -79,11 +85,11 @@ func TestNames(t *testing.T) {
 }
 
 func TestNoModels(t *testing.T) {
-	p := New(nil, nothing)
+	p := fixed(nil, nothing)
 	if err := p.Load(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := p.Get(t.Context(), ""); !errors.Is(err, ErrNotFound) {
+	if _, _, err := p.Get(t.Context(), "", User{}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("the default of no models: %v, want ErrNotFound", err)
 	}
 	if p.Serving() || p.Stalled() {
@@ -97,7 +103,7 @@ func TestNoModels(t *testing.T) {
 // A request for a model that is being loaded waits for that model alone, and no longer than its context.
 func TestWhileLoading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := New(described("a:x", "b:x"), func(ctx context.Context, m *models.Model) (*Loaded, error) {
+		p := fixed(described("a:x", "b:x"), func(ctx context.Context, m *models.Model) (*Loaded, error) {
 			time.Sleep(time.Minute)
 			return nothing(ctx, m)
 		})
@@ -111,7 +117,7 @@ func TestWhileLoading(t *testing.T) {
 			go func() {
 				ctx, cancel := context.WithTimeout(t.Context(), timeout)
 				defer cancel()
-				_, release, err := p.Get(ctx, name)
+				_, release, err := p.Get(ctx, name, User{})
 				if err == nil {
 					release()
 				}
@@ -125,10 +131,11 @@ func TestWhileLoading(t *testing.T) {
 				t.Errorf("%s: %v after %s, want %v after %s", what, g.err, g.after, err, after)
 			}
 		}
-		first, second := ask("a:x", time.Hour), ask("b:x", time.Hour)
-		impatient := ask("b:x", 90*time.Second)
 		loaded := make(chan error, 1)
 		go func() { loaded <- p.Load(t.Context()) }()
+		synctest.Wait()
+		first, second := ask("a:x", time.Hour), ask("b:x", time.Hour)
+		impatient := ask("b:x", 90*time.Second)
 		synctest.Wait()
 		if p.Ready() || p.Serving() {
 			t.Errorf("before a model is loaded: ready %v, serving %v", p.Ready(), p.Serving())
@@ -146,7 +153,7 @@ func TestWhileLoading(t *testing.T) {
 		if !p.Ready() || !p.Serving() {
 			t.Errorf("in the end: ready %v, serving %v", p.Ready(), p.Serving())
 		}
-		l, _, err := p.Get(t.Context(), "b:x")
+		l, _, err := p.Get(t.Context(), "b:x", User{})
 		if err != nil || l.LoadDuration != time.Minute {
 			t.Errorf("loading took %v, %v, want a minute", l, err)
 		}
@@ -156,7 +163,7 @@ func TestWhileLoading(t *testing.T) {
 // A model that cannot be loaded, or whose loading panics, says so to whom asks for it, and the others are served.
 func TestLoadFails(t *testing.T) {
 	broken := errors.New("no such operator")
-	p := New(described("broken:x", "good:x", "panics:x", "nothing:x"), func(ctx context.Context, m *models.Model) (*Loaded, error) {
+	p := fixed(described("broken:x", "good:x", "panics:x", "nothing:x"), func(ctx context.Context, m *models.Model) (*Loaded, error) {
 		switch m.Name {
 		case "broken:x":
 			return nil, broken
@@ -181,7 +188,7 @@ func TestLoadFails(t *testing.T) {
 	}
 	f := func(name, want string) {
 		t.Helper()
-		_, _, err := p.Get(t.Context(), name)
+		_, _, err := p.Get(t.Context(), name, User{})
 		if err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, ErrNotFound) {
 			t.Errorf("%s: error %v, want %q", name, err, want)
 		}
@@ -190,7 +197,7 @@ func TestLoadFails(t *testing.T) {
 	f("", "model broken:x could not be loaded")
 	f("panics:x", "index out of range")
 	f("nothing:x", "could not be loaded")
-	if l, _, err := p.Get(t.Context(), "good:x"); err != nil || l.Model.Name != "good:x" {
+	if l, _, err := p.Get(t.Context(), "good:x", User{}); err != nil || l.Model.Name != "good:x" {
 		t.Errorf("the good one: %v, %v", l, err)
 	}
 	if err := p.Close(t.Context()); err != nil {
@@ -202,7 +209,7 @@ func TestLoadFails(t *testing.T) {
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("not freed")
-		p := New(described("slow:x", "slow:y", "panics:x", "fails:x", "broken:x"), func(_ context.Context, m *models.Model) (*Loaded, error) {
+		p := fixed(described("slow:x", "slow:y", "panics:x", "fails:x", "broken:x"), func(_ context.Context, m *models.Model) (*Loaded, error) {
 			if m.Name == "broken:x" {
 				return nil, broken
 			}
@@ -245,14 +252,14 @@ func TestCloseDrains(t *testing.T) {
 		<-gate
 		return nil
 	}
-	p := New(described("a:x"), func(_ context.Context, d *models.Model) (*Loaded, error) {
+	p := fixed(described("a:x"), func(_ context.Context, d *models.Model) (*Loaded, error) {
 		e := engine.New(m, engine.Options{})
 		return &Loaded{Model: d, Engine: e, Close: e.Close}, nil
 	})
 	if err := p.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	l, _, err := p.Get(t.Context(), "a:x")
+	l, _, err := p.Get(t.Context(), "a:x", User{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +303,7 @@ func TestCloseDrains(t *testing.T) {
 func TestStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := make(chan struct{})
-		p := New(described("none:x", "hangs:x"), func(ctx context.Context, d *models.Model) (*Loaded, error) {
+		p := fixed(described("none:x", "hangs:x"), func(ctx context.Context, d *models.Model) (*Loaded, error) {
 			if d.Name == "none:x" {
 				return nothing(ctx, d)
 			}
@@ -311,7 +318,7 @@ func TestStalled(t *testing.T) {
 		if err := p.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		l, _, err := p.Get(t.Context(), "hangs:x")
+		l, _, err := p.Get(t.Context(), "hangs:x", User{})
 		if err != nil {
 			t.Fatal(err)
 		}

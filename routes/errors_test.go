@@ -201,11 +201,11 @@ func TestRequestTimeout(t *testing.T) {
 
 // A model that cannot be loaded is an error of the server, whose cause is for the log alone.
 func TestModelThatCannotBeLoaded(t *testing.T) {
-	s := newServer(Options{Pool: pool.New([]*models.Model{{Name: "broken:latest"}}, nil)})
+	s := newServer(Options{Pool: pool.New(pool.Options{Models: []*models.Model{{Name: "broken:latest"}}})})
 	if err := s.Pool.Load(t.Context()); err == nil {
 		t.Fatal("a pool without an opener opened a model")
 	}
-	_, _, err := s.Pool.Get(t.Context(), "broken")
+	_, _, err := s.Pool.Get(t.Context(), "broken", pool.User{})
 	if e := explain(err); e.kind != kindInternal || strings.Contains(e.message, "panic") || !errors.Is(e, err) {
 		t.Errorf("%d %q", e.kind, e.message)
 	}

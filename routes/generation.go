@@ -36,6 +36,11 @@ type generation struct {
 	closed    bool
 }
 
+// user says for whom a model is used.
+func (s *server) user(key Key) pool.User {
+	return pool.User{Group: key.Group, Admin: key.Admin || s.Keys == nil && s.OpenAdmin}
+}
+
 // begin finds the model and watches the client. After it, every path must reach close.
 func (s *server) begin(c *fiber.Ctx, name string) (*generation, error) {
 	if err := s.take(exchangeOf(c).key); err != nil {
@@ -53,7 +58,7 @@ func (s *server) begin(c *fiber.Ctx, name string) (*generation, error) {
 		release: []func(){stop, cancelTimeout, func() { cancel(context.Canceled) }},
 	}
 	before := s.now()
-	model, release, err := s.Pool.Get(ctx, s.resolve(name))
+	model, release, err := s.Pool.Get(ctx, s.resolve(name), s.user(g.x.key))
 	if err != nil {
 		defer g.close()
 		if errors.Is(err, pool.ErrNotFound) {
@@ -74,8 +79,20 @@ func (s *server) begin(c *fiber.Ctx, name string) (*generation, error) {
 func (s *server) modelNotFound(name string) *apiError {
 	return &apiError{
 		kind: kindModelNotFound, param: "model",
-		message: fmt.Sprintf("model '%s' not found; this server has %s", clip(name), strings.Join(s.Pool.Served(), ", ")),
+		message: fmt.Sprintf("model '%s' not found; this server has %s", clip(name), listed(s.Pool.Served())),
 	}
+}
+
+// listed writes names for an error.
+func listed(names []string) string {
+	const most = 8
+	switch n := len(names); {
+	case n == 0:
+		return "none"
+	case n > most:
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), n-most)
+	}
+	return strings.Join(names, ", ")
 }
 
 // limits are the bounds that a request sets.

@@ -76,10 +76,14 @@ var never = time.Date(2999, time.December, 31, 0, 0, 0, 0, time.UTC)
 // running serves GET /api/ps: the models that are loaded.
 func (s *server) running(c *fiber.Ctx) error {
 	list := ollamaModels{Models: []ollamaModel{}}
-	for _, l := range s.Pool.Loaded() {
-		m := ollamaModelOf(l.Model)
+	for _, r := range s.Pool.Running() {
+		m := ollamaModelOf(r.Model)
 		m.Capabilities = nil
-		m.ollamaRunning = &ollamaRunning{ExpiresAt: never, ContextLength: l.Engine.Info().MaxLen}
+		m.Size = r.Bytes
+		m.ollamaRunning = &ollamaRunning{ExpiresAt: never, ContextLength: r.Engine.Info().MaxLen}
+		if !r.Expires.IsZero() {
+			m.ExpiresAt = r.Expires
+		}
 		list.Models = append(list.Models, m)
 	}
 	return sendJSON(c, ollamaJSON, list)

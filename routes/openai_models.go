@@ -1,12 +1,13 @@
 package routes
 
 import (
-	"slices"
+	"errors"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
 	"ortserve/models"
+	"ortserve/pool"
 )
 
 // modelList is the answer of GET /v1/models.
@@ -49,13 +50,11 @@ func (s *server) getModel(c *fiber.Ctx) error {
 
 // findModel returns the description of a model that is served, without waiting for it.
 func (s *server) findModel(name string) (*models.Model, error) {
-	served := s.resolve(name)
-	for i, m := range s.Pool.List() {
-		if i == 0 && served == "" || m.Name == served || m.Name == served+":latest" {
-			return m, nil
-		}
+	m, err := s.Pool.Find(s.resolve(name))
+	if errors.Is(err, pool.ErrNotFound) {
+		return nil, s.modelNotFound(name)
 	}
-	return nil, s.modelNotFound(name)
+	return m, err
 }
 
 // resolve returns the name that a model is served by for the name that a client sent: an alias's model, and with --any-model the default
@@ -68,8 +67,10 @@ func (s *server) resolve(name string) string {
 	if !ok {
 		served = name
 	}
-	if s.AnyModel && !slices.ContainsFunc(s.Pool.Served(), func(n string) bool { return n == served || n == served+":latest" }) {
-		return ""
+	if s.AnyModel {
+		if _, err := s.Pool.Find(served); errors.Is(err, pool.ErrNotFound) {
+			return ""
+		}
 	}
 	return served
 }

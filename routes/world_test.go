@@ -167,7 +167,7 @@ func newWorld(t *testing.T, answer string, set ...func(*world, *Options)) *world
 		t.Fatal(err)
 	}
 	m.Name, m.Modified, m.Size = modelName, fixedTime, 12345
-	w.pool = pool.New([]*models.Model{m}, func(_ context.Context, m *models.Model) (*pool.Loaded, error) {
+	w.pool = pool.New(pool.Options{Models: []*models.Model{m}, Need: func(m *models.Model) (int64, error) { return m.Size, nil }, Open: func(_ context.Context, m *models.Model) (*pool.Loaded, error) {
 		tok, err := tokenize.Load(modelDir)
 		if err != nil {
 			return nil, err
@@ -181,7 +181,7 @@ func newWorld(t *testing.T, answer string, set ...func(*world, *Options)) *world
 			Model: m, Engine: e, Tokenizer: tok, Template: tmpl, Fingerprint: "fp_test",
 			StopTokens: []int32{testmodel.EndOfText, testmodel.EndOfTurn}, Close: e.Close,
 		}, nil
-	})
+	}})
 	o := Options{Pool: w.pool, Version: "v1.2.3", Logger: slog.New(slog.NewJSONHandler(w.logs, nil)), Queue: 1, StallTimeout: 30 * time.Second}
 	for _, f := range set {
 		f(w, &o)
@@ -223,7 +223,7 @@ func newWorld(t *testing.T, answer string, set ...func(*world, *Options)) *world
 
 // engine returns the model's engine.
 func (w *world) engine() *engine.Engine {
-	l, release, err := w.pool.Get(context.Background(), "")
+	l, release, err := w.pool.Get(context.Background(), "", pool.User{})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ type loader struct {
 	config  *config.Serve
 	threads int
 	spin    bool
-	memory  int64 // bytes a model may take, 0 for any
+	memory  int64 // bytes that all models may take, 0 for any
 	log     *slog.Logger
 }
 
@@ -51,24 +51,15 @@ func (l *loader) open(ctx context.Context, m *models.Model) (*pool.Loaded, error
 			return nil, fmt.Errorf("chat template: %w", err)
 		}
 	}
-	contract, err := onnx.Inspect(m.Graph, onnx.Hints{HeadSize: m.HeadSize, Vocab: m.Vocab})
+	p, err := l.plan(m)
 	if err != nil {
 		return nil, err
 	}
-	chunk := max(l.config.Chunk, idleChunk)
-	n := need{fixed: 2*m.Size + programBytes, token: contract.TokenBytes(), row: int64(contract.Vocab) * 4}
-	if !contract.OneRow && !contract.Keep {
-		n.rows = int64(chunk)
+	if p.why != "" {
+		l.log.Warn("fewer slots or a shorter window than usual", "model", m.Name, "slots", p.slots, "max_len", p.maxLen, "reason", p.why)
 	}
-	slots, maxLen, why, err := fit(n, l.memory, l.config.Slots, l.config.MaxLen, longest(m.ContextLength, contract.MaxLen()))
-	if err != nil {
-		return nil, err
-	}
-	if why != "" {
-		l.log.Warn("fewer slots or a shorter window than usual", "model", m.Name, "slots", slots, "max_len", maxLen, "reason", why)
-	}
-	session, err := onnx.Open(m.Graph, contract, onnx.Options{
-		Threads: l.threads, Spin: l.spin, Slots: slots, MaxLen: maxLen, Chunk: chunk, Deterministic: l.config.Deterministic,
+	session, err := onnx.Open(m.Graph, p.contract, onnx.Options{
+		Threads: l.threads, Spin: l.spin, Slots: p.slots, MaxLen: p.maxLen, Chunk: p.chunk, Deterministic: l.config.Deterministic,
 	})
 	if err != nil {
 		return nil, err
@@ -89,8 +80,7 @@ func (l *loader) open(ctx context.Context, m *models.Model) (*pool.Loaded, error
 	if err := warm(ctx, e, shared, tokenizer); err != nil {
 		return nil, errors.Join(err, e.Close(ctx), session.Close())
 	}
-	l.log.Info("model loaded", "model", m.Name, "slots", slots, "max_len", maxLen, "threads", l.threads,
-		"memory", config.Bytes(n.total(slots, maxLen)))
+	l.log.Info("model loaded", "model", m.Name, "slots", p.slots, "max_len", p.maxLen, "threads", l.threads, "memory", config.Bytes(p.bytes))
 	return &pool.Loaded{
 		Model:       m,
 		Engine:      e,
@@ -102,6 +92,45 @@ func (l *loader) open(ctx context.Context, m *models.Model) (*pool.Loaded, error
 			return errors.Join(e.Close(ctx), session.Close())
 		},
 	}, nil
+}
+
+// plan is how a model is loaded.
+type plan struct {
+	contract      *onnx.Contract
+	slots, maxLen int
+	chunk         int
+	bytes         int64  // what it takes
+	why           string // what was chosen for want of memory
+}
+
+// plan chooses how the model is loaded. Models that were named share the memory, so that all stay loaded; one that does not fit in its
+// share has all of it, and others make room for it.
+func (l *loader) plan(m *models.Model) (*plan, error) {
+	contract, err := onnx.Inspect(m.Graph, onnx.Hints{HeadSize: m.HeadSize, Vocab: m.Vocab})
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{contract: contract, chunk: max(l.config.Chunk, idleChunk)}
+	n := need{fixed: 2*m.Size + programBytes, token: contract.TokenBytes(), row: int64(contract.Vocab) * 4}
+	if !contract.OneRow && !contract.Keep {
+		n.rows = int64(p.chunk)
+	}
+	window := longest(m.ContextLength, contract.MaxLen())
+	p.slots, p.maxLen, p.why, err = fit(n, l.memory/int64(max(len(l.config.Models), 1)), l.config.Slots, l.config.MaxLen, window)
+	if err != nil && len(l.config.Models) > 1 {
+		p.slots, p.maxLen, p.why, err = fit(n, l.memory, l.config.Slots, l.config.MaxLen, window)
+	}
+	p.bytes = n.total(p.slots, p.maxLen)
+	return p, err
+}
+
+// need is how many bytes a model takes while it is loaded.
+func (l *loader) need(m *models.Model) (int64, error) {
+	p, err := l.plan(m)
+	if err != nil {
+		return 0, err
+	}
+	return p.bytes, nil
 }
 
 // sharedPrefixes reads and encodes the texts of --shared-prefix. Control tokens in them count: they are rendered text.

@@ -67,9 +67,14 @@ func TestFindModel(t *testing.T) {
 	if err := testmodel.Write(dir, testmodel.Config{}); err != nil {
 		t.Fatal(err)
 	}
+	store, err := openStore(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
 	f := func(s config.ModelSource, want string, failures ...string) {
 		t.Helper()
-		list, err := findModels([]config.ModelSource{s})
+		list, err := findModels(store, []config.ModelSource{s})
 		if want != "" {
 			if err != nil || len(list) != 1 || list[0].Name != want || list[0].Dir != dir {
 				t.Errorf("%+v: %v, %v, want %s in %s", s, list, err, want, dir)
@@ -97,7 +102,7 @@ func TestFindModel(t *testing.T) {
 	file := filepath.Join(dir, "model.onnx")
 	f(config.ModelSource{Source: file}, "", "--model "+file)
 
-	_, err := findModels([]config.ModelSource{{Source: dir}, {Source: "absent:x"}})
+	_, err = findModels(store, []config.ModelSource{{Source: dir}, {Source: "absent:x"}})
 	if !errors.Is(err, models.ErrNotFound) {
 		t.Errorf("error %v, want one that is ErrNotFound", err)
 	}
@@ -147,7 +152,7 @@ func TestSharedPrefixes(t *testing.T) {
 	}
 }
 
-// The memory that a model may take is its share of the limit; what the operator says wins over what the machine has.
+// What the operator says of threads and memory wins over what the machine has.
 func TestNewLoader(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	f := func(c config.Serve, threads int, memory int64) {
@@ -162,12 +167,40 @@ func TestNewLoader(t *testing.T) {
 	}
 	two := []config.ModelSource{{Source: "a"}, {Source: "b"}}
 	f(config.Serve{Threads: 3, MemoryLimit: 1000, Models: two[:1]}, 3, 1000)
-	f(config.Serve{Threads: 3, MemoryLimit: 1000, Models: two}, 3, 500)
+	f(config.Serve{Threads: 3, MemoryLimit: 1000, Models: two}, 3, 1000)
 	f(config.Serve{MemoryLimit: 1000}, 0, 1000)
 
 	// What the machine has left changes while this runs, though not by half.
 	machine, _ := config.MemoryLimit()
-	if got := newLoader(&config.Serve{Models: two}, log).memory; machine > 0 && (got < machine/4 || got > machine) {
-		t.Errorf("each of two models may take %d bytes of %d", got, machine)
+	if got := newLoader(&config.Serve{Models: two}, log).memory; machine > 0 && (got < machine/2 || got > 2*machine) {
+		t.Errorf("models may take %d bytes of %d", got, machine)
 	}
+}
+
+// Models that were named share the memory; one that does not fit in its share plans with all of it.
+func TestPlanShares(t *testing.T) {
+	dir := t.TempDir()
+	if err := testmodel.Write(dir, testmodel.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := models.Describe(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(models int, memory int64, slots int, refused bool) {
+		t.Helper()
+		l := &loader{config: &config.Serve{Models: make([]config.ModelSource, models)}, memory: memory}
+		p, err := l.plan(m)
+		if (err != nil) != refused || err == nil && (p.slots != slots || p.bytes > memory) {
+			t.Errorf("%d models, %d bytes: %+v, %v, want %d slots", models, memory, p, err, slots)
+		}
+	}
+	// 256 MiB for the program; the model itself, with 512 bytes of KV a token, 2,049 tokens a slot and one slot more, is small.
+	const mib = 1 << 20
+	f(0, 300*mib, 8, false)
+	f(1, 300*mib, 8, false)
+	f(2, 600*mib, 8, false)
+	f(2, 2*264*mib, 5, false)
+	f(3, 300*mib, 8, false) // not in 100 MiB
+	f(3, 100*mib, 0, true)
 }

@@ -41,7 +41,14 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 	if keys == nil && !c.Loopback() {
 		log.Warn("other machines can reach this server and are not asked for a key", "addr", c.Addr)
 	}
-	list, err := findModels(c.Models)
+	store, err := openStore(log)
+	if err != nil {
+		return err
+	}
+	if store != nil {
+		defer store.Close()
+	}
+	list, err := findModels(store, c.Models)
 	if err != nil {
 		return err
 	}
@@ -59,7 +66,10 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 	if err != nil {
 		return fmt.Errorf("--addr: %w", err)
 	}
-	p := pool.New(list, l.open)
+	p := pool.New(pool.Options{
+		Models: list, Store: store, Default: home.DefaultModel, Open: l.open, Need: l.need, Limit: l.memory,
+		KeepAlive: c.KeepAlive, Queue: c.Queue, Logger: log,
+	})
 	var draining atomic.Bool
 	app := routes.New(routes.Options{
 		Pool: p, Version: buildinfo.Version, Logger: log,
@@ -162,17 +172,22 @@ func fenced(f func() error) <-chan error {
 	return done
 }
 
-// findModels describes the models that were asked for.
-func findModels(sources []config.ModelSource) ([]*models.Model, error) {
+// openStore opens the model store, or returns nil where it is not there and cannot be made.
+func openStore(log *slog.Logger) (*models.Store, error) {
 	dir, err := home.Dir()
 	if err != nil {
 		return nil, err
 	}
 	store, err := models.OpenStore(home.Models(dir))
 	if err != nil {
-		return nil, err
+		log.Warn("there is no model store", "error", err)
+		return nil, nil //nolint:nilnil,nilerr // a server without a store serves the directories it is given
 	}
-	defer func() { _ = store.Close() }() // what was read is in memory
+	return store, nil
+}
+
+// findModels describes the models that were asked for.
+func findModels(store *models.Store, sources []config.ModelSource) ([]*models.Model, error) {
 	var list []*models.Model
 	for _, s := range sources {
 		m, err := findModel(store, s.Source)
@@ -191,6 +206,9 @@ func findModels(sources []config.ModelSource) ([]*models.Model, error) {
 
 // checkAliases refuses aliases of models that are not served.
 func checkAliases(aliases map[string]string, served []*models.Model) error {
+	if len(served) == 0 { // the store's may come and go
+		return nil
+	}
 	for name, model := range aliases {
 		if !slices.ContainsFunc(served, func(m *models.Model) bool { return m.Name == model || m.Name == model+":latest" }) {
 			return fmt.Errorf("--alias %s=%s: no --model has that name", name, model)
@@ -203,6 +221,9 @@ func checkAliases(aliases map[string]string, served []*models.Model) error {
 func findModel(store *models.Store, source string) (*models.Model, error) {
 	if info, err := os.Stat(source); err == nil && info.IsDir() {
 		return models.Describe(source)
+	}
+	if store == nil {
+		return nil, fmt.Errorf("%w: there is neither a store nor a directory %s", models.ErrNotFound, source)
 	}
 	m, err := store.Find(source)
 	if errors.Is(err, models.ErrNotFound) {
@@ -226,7 +247,6 @@ func newLoader(c *config.Serve, log *slog.Logger) *loader {
 	}
 	log.Debug("the machine", "threads", l.threads, "threads_reason", why, "spin", l.spin,
 		"memory_limit", config.Bytes(l.memory), "memory_reason", whyMemory)
-	l.memory /= int64(max(len(c.Models), 1))
 	return l
 }
 

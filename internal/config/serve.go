@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"ortserve/internal/home"
 )
 
 // Serve is the configuration of the server.
@@ -18,9 +16,10 @@ type Serve struct {
 	Addr           string
 	Access         Access
 	InsecureNoAuth bool
-	Models         []ModelSource     // at least one; the first is the default
+	Models         []ModelSource     // the first is the default; none: the store's
 	Aliases        map[string]string // further names, and the names of the models they mean
 	AnyModel       bool              // a name that nothing serves means the first model
+	KeepAlive      *time.Duration    // nil: the pool's own
 
 	Runtime     string // path of the runtime library; empty: look for it
 	Provider    string // "auto" or "cpu"
@@ -83,9 +82,6 @@ func ParseServe(args []string, env func(string) string, out io.Writer) (*Serve, 
 	if err := c.checkExposure(); err != nil {
 		return nil, err
 	}
-	if len(c.Models) == 0 {
-		c.Models = []ModelSource{{Source: home.DefaultModel}}
-	}
 	return c, nil
 }
 
@@ -103,11 +99,17 @@ reach needs keys, or --insecure-no-auth.`,
 	f.group = "Models"
 	f.add(&option{
 		name: "model", arg: "[NAME=]MODEL", list: true, set: c.addModel,
-		help: `a model of the store or a model directory, served as NAME. May be
-repeated; the first answers requests that name no model. Without it:
-the default model (smollm2:135m).`,
+		help: `a model of the store or a model directory, served as NAME and loaded at
+the start. May be repeated; the first answers requests that name no
+model. Without it all models of the store are served, each loaded when
+a request asks for it.`,
 	})
-
+	f.add(&option{
+		name: "keep-alive", arg: "TIME", set: c.setKeepAlive,
+		help: `how long a model stays loaded after its last request, like 30m; 0 is not
+at all, -1 for ever (5m; models named with --model: for ever). A model
+is unloaded sooner when another needs its memory.`,
+	})
 	f.add(&option{
 		name: "alias", arg: "NAME=MODEL", list: true, set: c.addAlias,
 		help: `a further name for a served model, for clients that ask for one of their
@@ -228,6 +230,19 @@ func (c *Serve) addAlias(v string) error {
 		c.Aliases = map[string]string{}
 	}
 	c.Aliases[name] = model
+	return nil
+}
+
+// setKeepAlive reads --keep-alive: a time, or a number of seconds as Ollama's clients send it.
+func (c *Serve) setKeepAlive(v string) error {
+	d, err := time.ParseDuration(v)
+	if n, nerr := strconv.ParseInt(v, 10, 32); nerr == nil {
+		d, err = time.Duration(n)*time.Second, nil
+	}
+	if err != nil || d > maxDays {
+		return errors.New("must be a time up to 720h, like 5m or 1h, 0, or -1 for ever")
+	}
+	c.KeepAlive = &d
 	return nil
 }
 

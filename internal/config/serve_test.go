@@ -29,7 +29,6 @@ func environment(pairs ...string) func(string) string {
 func defaults() Serve {
 	return Serve{
 		Addr: "127.0.0.1:9112", Provider: "auto", Chunk: 256, Queue: 128, QueueTokens: 131072, Speculate: true,
-		Models:         []ModelSource{{Source: "smollm2:135m"}},
 		RequestTimeout: 10 * time.Minute, StallTimeout: 30 * time.Second, DrainDelay: 5 * time.Second, Drain: 20 * time.Second,
 		LogFormat: "text",
 	}
@@ -73,6 +72,11 @@ func TestParseServe(t *testing.T) {
 	})
 	f("", []string{"ORTSERVE_MODEL=a, b=c"}, func(c *Serve) { c.Models = []ModelSource{{"", "a"}, {"b", "c"}} })
 	f("--model z", []string{"ORTSERVE_MODEL=a,b=c"}, func(c *Serve) { c.Models = []ModelSource{{"", "z"}} })
+	keep := func(d time.Duration) func(*Serve) { return func(c *Serve) { c.KeepAlive = &d } }
+	f("--keep-alive 90s", none, keep(90*time.Second))
+	f("--keep-alive 30", none, keep(30*time.Second))
+	f("--keep-alive -1", none, keep(-time.Second))
+	f("--keep-alive 0", none, keep(0))
 	f("--max-len 4096", []string{"ORTSERVE_MAX_LEN=1024", "ORTSERVE_SLOTS=2"}, func(c *Serve) { c.MaxLen, c.Slots = 4096, 2 })
 	f("--max-len 0", []string{"ORTSERVE_MAX_LEN=1024"}, func(*Serve) {})
 	f("--onnxruntime /opt/libonnxruntime.so --provider cpu --threads 3", none, func(c *Serve) {

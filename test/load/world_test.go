@@ -71,9 +71,9 @@ func newWorld(t *testing.T, m *enginetest.Checksum, o engine.Options, r routes.O
 	}
 	o.Logger = slog.New(slog.DiscardHandler) // runs fail on purpose
 	w.engine = engine.New(m, o)
-	p := pool.New([]*models.Model{{Name: "tiny:latest"}}, func(_ context.Context, d *models.Model) (*pool.Loaded, error) {
+	p := pool.New(pool.Options{Models: []*models.Model{{Name: "tiny:latest"}}, Open: func(_ context.Context, d *models.Model) (*pool.Loaded, error) {
 		return &pool.Loaded{Model: d, Engine: w.engine, Tokenizer: tok, Template: chat, Close: w.engine.Close}, nil
-	})
+	}})
 	if err := p.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
