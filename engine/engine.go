@@ -43,6 +43,7 @@ type Engine struct {
 	// The loop's own.
 	sched *Scheduler
 	ended []*Sequence // of the step, its memory used again
+	draws []drawn     // likewise
 }
 
 // New starts an engine on m. The caller closes the engine before the model.
@@ -206,32 +207,31 @@ func (e *Engine) step() (worked bool) {
 
 // advance samples the next token of every sequence whose tokens are all computed, and takes out those that end.
 func (e *Engine) advance(p *plan, logits Logits) {
-	at := 0
-	for i, seq := range p.seqs {
-		row := p.batch.Rows[i]
-		e.sample(seq, row, logits, at)
-		at += row.Logits
+	if row := p.batch.Rows[0]; len(row.Tokens) > 1 { // a chunk of a prompt, or a draft: the batch's only row
+		e.sample(p.seqs[0], row, logits)
+	} else {
+		for i, d := range e.drawAll(p, logits) {
+			e.accept(p.seqs[i], d)
+			e.settle(p.seqs[i])
+		}
 	}
 	e.removeEnded()
 }
 
-// sample draws the tokens that follow a row: one, or, where the row holds a draft, as many as it was right and one more. The logits of
-// the row begin at row at. A draft changes nothing about what is drawn: each token is drawn from the logits that follow the ones before
-// it, and the draft goes on only while it is what was drawn.
-func (e *Engine) sample(seq *Sequence, row Row, logits Logits, at int) {
+// sample draws the tokens that follow a row: one, or, where the row holds a draft, as many as it was right and one more. A draft changes
+// nothing about what is drawn: each token is drawn from the logits that follow the ones before it, and the draft goes on only while it is
+// what was drawn.
+func (e *Engine) sample(seq *Sequence, row Row, logits Logits) {
 	if row.Logits == 0 {
 		return // its prompt goes on
 	}
 	draft := row.Tokens[len(row.Tokens)-row.Logits+1:]
 	right := 0
 	for k := range row.Logits {
-		id, err := seq.sampler.Sample(logits.Row(at + k))
-		if err != nil {
-			seq.fail(fmt.Errorf("%w: %w", ErrInternal, err))
-			break
-		}
-		seq.accept(id, time.Now())
-		if seq.finish != "" || k == len(draft) || id != draft[k] {
+		var d drawn
+		d.id, d.err = seq.sampler.Sample(logits.Row(k))
+		e.accept(seq, d)
+		if seq.finish != "" || k == len(draft) || d.id != draft[k] {
 			break
 		}
 		right++
@@ -240,6 +240,21 @@ func (e *Engine) sample(seq *Sequence, row Row, logits Logits, at int) {
 		seq.drafts.verified(len(draft), right)
 		e.sched.trim(seq)
 	}
+	e.settle(seq)
+}
+
+// accept gives a sequence the token that was drawn for it.
+func (e *Engine) accept(seq *Sequence, d drawn) {
+	if d.err != nil {
+		seq.fail(fmt.Errorf("%w: %w", ErrInternal, d.err))
+		return
+	}
+	seq.sampler.Accept(d.id)
+	seq.accept(d.id, time.Now())
+}
+
+// settle follows the tokens that a step gave a sequence: it ends, or if its prompt has just been computed it decodes from here on.
+func (e *Engine) settle(seq *Sequence) {
 	switch {
 	case seq.finish != "":
 		e.ended = append(e.ended, seq)
@@ -272,7 +287,7 @@ func (e *Engine) retry(p *plan, err error) {
 			continue
 		}
 		e.sched.advance(&one)
-		e.sample(seq, row, logits, 0)
+		e.sample(seq, row, logits)
 	}
 	e.removeEnded()
 }

@@ -135,7 +135,7 @@ func (g *generation) submit(o order) error {
 		}
 		for choice := range g.perPrompt {
 			p := params
-			p.Seed = choiceSeed(params.Seed, choice)
+			p.Seed = sample.Stream(params.Seed, choice)
 			events, err := g.Engine.Submit(g.ctx, engine.Request{
 				Prompt:      prompt,
 				MaxTokens:   l.maxTokens,
@@ -163,17 +163,6 @@ func (g *generation) submit(o order) error {
 		g.merge()
 	}
 	return nil
-}
-
-// choiceSeed gives each answer to a prompt a random stream of its own; the first has the request's.
-func choiceSeed(seed uint64, choice int) uint64 {
-	if choice == 0 {
-		return seed
-	}
-	x := seed + uint64(choice)*0x9e3779b97f4a7c15 // SplitMix64: Steele, Lea, Flood 2014
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }
 
 // arrivedEvent is an event of one of several answers.

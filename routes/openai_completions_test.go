@@ -134,27 +134,6 @@ func TestChoices(t *testing.T) {
 	eventually(t, "nothing of it runs", w.idle)
 }
 
-// The first answer draws as a request for one does; the others draw other numbers, the same each time.
-func TestChoiceSeeds(t *testing.T) {
-	seen := map[uint64]bool{}
-	for _, seed := range []uint64{0, 1, 42} {
-		if choiceSeed(seed, 0) != seed {
-			t.Errorf("the first answer to seed %d draws with %d", seed, choiceSeed(seed, 0))
-		}
-		for choice := range 8 {
-			s := choiceSeed(seed, choice)
-			if seen[s] || s != choiceSeed(seed, choice) {
-				t.Errorf("seed %d, answer %d: %d again", seed, choice, s)
-			}
-			seen[s] = true
-		}
-	}
-	// SplitMix64's published first output for the seed 0.
-	if got := choiceSeed(0, 1); got != 0xe220a8397b1dcdaf {
-		t.Errorf("SplitMix64(0) is %#x", got)
-	}
-}
-
 func TestInputTokens(t *testing.T) {
 	w := newWorld(t, "Hi")
 	r := w.post("/v1/chat/completions/input_tokens", `{"model":"tiny:1b","messages":[{"role":"user","content":"hi"}]}`)

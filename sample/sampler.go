@@ -12,19 +12,16 @@ var ErrNoToken = errors.New("the logits hold no usable number")
 // 2e-9 of the whole: below the 2^-24 by which a float32 logit is rounded.
 const tail = 32
 
+// attemptSize is how many random numbers a draw may use.
+const attemptSize = 1 << 20
+
 // Sampler draws the tokens of one sequence.
 type Sampler struct {
 	p          Params
 	penalties  *penalties
 	index      int // of the token to draw, in the random stream
+	attempt    int // draws for that token, before this one
 	candidates []candidate
-}
-
-// candidate is a token that may be drawn. Weight is its probability, not normalised.
-type candidate struct {
-	id     int32
-	logit  float32
-	weight float64
 }
 
 // NewSampler returns the sampler of a sequence with that prompt. The parameters must be valid.
@@ -32,50 +29,61 @@ func NewSampler(p Params, prompt []int32) *Sampler {
 	return &Sampler{p: p, penalties: newPenalties(p, prompt)}
 }
 
-// Sample draws the next token from logits [vocab] float32, which it may overwrite, and counts it. The error is ErrNoToken.
+// Sample draws the next token from logits [vocab] float32, which it changes. The token counts once Accept is told. The error is ErrNoToken.
 func (s *Sampler) Sample(logits []float32) (int32, error) {
 	if s.penalties != nil {
 		s.penalties.apply(logits)
 	}
-	id, ok := argmax(logits)
-	if !ok {
-		return 0, ErrNoToken
-	}
-	if s.p.Temperature > 0 && s.p.TopK != 1 {
-		id = s.draw(logits, logits[id])
-	}
+	s.attempt = 0
+	return s.pick(logits)
+}
+
+// Resample draws anew from logits that Sample has changed, after the caller has set those of tokens that it does not want to minus
+// infinity. The error is ErrNoToken.
+func (s *Sampler) Resample(logits []float32) (int32, error) {
+	s.attempt++
+	return s.pick(logits)
+}
+
+// Accept counts id, drawn or not, as the sequence's next token.
+func (s *Sampler) Accept(id int32) {
 	s.index++
 	if s.penalties != nil {
 		s.penalties.add(id, true)
 	}
-	return id, nil
 }
 
-// argmax returns the index of the largest number, the lowest one at a tie; false if there is none or one is not a number.
-func argmax(logits []float32) (int32, bool) {
-	best, at := float32(math.Inf(-1)), -1
-	for i, l := range logits {
-		if l > best {
-			best, at = l, i
-		} else if l != l {
-			return 0, false
+// pick draws a token from logits as they are.
+func (s *Sampler) pick(logits []float32) (int32, error) {
+	top, ok := argmax(logits)
+	if !ok {
+		return 0, ErrNoToken
+	}
+	if s.p.Temperature == 0 || s.p.TopK == 1 {
+		return top, nil
+	}
+	largest := logits[top]
+	if s.p.TopK == 0 || s.p.TopK >= len(logits) {
+		if id, ok := s.drawWhole(logits, top, largest); ok {
+			return id, nil
 		}
 	}
-	return int32(at), at >= 0 && !math.IsInf(float64(best), 1)
+	return s.draw(logits, largest), nil
 }
 
-// draw samples one token; largest is the largest of logits.
+// random returns a number of the random stream for the token to draw, in [0,1). Those of one draw differ by n.
+func (s *Sampler) random(n int) float64 {
+	return uniform(s.p.Seed, s.index, s.attempt*attemptSize+n)
+}
+
+// draw samples one token by the whole chain; largest is the largest of logits.
 func (s *Sampler) draw(logits []float32, largest float32) int32 {
 	c := s.candidates[:0]
 	floor := largest - float32(tail*s.p.Temperature)
 	if s.p.TopK > 0 && s.p.TopK < len(logits) {
 		c = topK(c, logits, s.p.TopK, floor)
 	} else {
-		for i, l := range logits {
-			if l >= floor {
-				c = append(c, candidate{id: int32(i), logit: l})
-			}
-		}
+		c = collect(c, logits, floor)
 	}
 	s.candidates = c
 
@@ -91,7 +99,7 @@ func (s *Sampler) draw(logits []float32, largest float32) int32 {
 		c, sum = minP(c, s.p.MinP)
 	}
 
-	x := uniform(s.p.Seed, s.index) * sum
+	x := s.random(maxTries) * sum // after those of drawWhole
 	for _, t := range c {
 		if x -= t.weight; x < 0 {
 			return t.id

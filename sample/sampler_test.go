@@ -1,6 +1,7 @@
 package sample
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -172,6 +173,81 @@ func TestDistribution(t *testing.T) {
 	f("greedy with penalty", Params{RepeatPenalty: 5, PresencePenalty: 3, RepeatLastN: -1})
 }
 
+// TestWholeDistribution compares what is drawn from large vocabularies with the exact distribution: flat and peaked ones, where the head that
+// weights are computed of holds little, nearly all, or nothing of the whole.
+func TestWholeDistribution(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	flat := make([]float32, 10000)
+	for i := range flat {
+		flat[i] = float32(rng.NormFloat64() * 2)
+	}
+	peaked := slices.Clone(flat)
+	for i := range 12 {
+		peaked[100*i+7] = float32(12 + 0.5*float64(i))
+	}
+	equal := make([]float32, 10000)
+	steep := make([]float32, 10000) // one likely token, and more than half of the weight in the rest
+	for i := range steep {
+		steep[i] = -9.5
+	}
+	steep[77] = 0
+	f := func(name string, logits []float32, p Params) {
+		t.Helper()
+		t.Run(name, func(t *testing.T) {
+			const n, cells = 4000, 20
+			want := reference(logits, p, nil, nil)
+			got := make([]int, len(logits))
+			s := NewSampler(p, nil) // one stream, and memory that is used again
+			for range n {
+				id, err := s.Sample(logits)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Accept(id)
+				got[id]++
+			}
+			// The likeliest tokens have cells of their own, the others share one by their place in the order.
+			rank := make([]int, len(want))
+			for i := range rank {
+				rank[i] = i
+			}
+			slices.SortStableFunc(rank, func(a, b int) int { return cmp.Compare(want[b], want[a]) })
+			var w, g [2 * cells]float64
+			for i, id := range rank {
+				if want[id] == 0 && got[id] > 0 {
+					t.Fatalf("token %d was drawn, its probability is 0", id)
+				}
+				cell := min(i, cells+i*cells/len(rank))
+				w[cell] += want[id] * n
+				g[cell] += float64(got[id])
+			}
+			var chi float64
+			used := 0
+			for i := range w {
+				if w[i] >= 5 {
+					chi += (g[i] - w[i]) * (g[i] - w[i]) / w[i]
+					used++
+				}
+			}
+			if limit := chiSquareLimit(used - 1); chi > limit {
+				t.Errorf("chi-square of %d cells is %.1f, want at most %.1f", used, chi, limit)
+			}
+		})
+	}
+	for _, l := range []struct {
+		name   string
+		logits []float32
+	}{{"flat", flat}, {"peaked", peaked}, {"equal", equal}, {"steep", steep}} {
+		f(l.name+" plain", l.logits, Params{Temperature: 1})
+		f(l.name+" hot", l.logits, Params{Temperature: 2})
+		f(l.name+" top_p", l.logits, Params{Temperature: 1, TopP: 0.9})
+		f(l.name+" small top_p", l.logits, Params{Temperature: 1, TopP: 0.3})
+		f(l.name+" min_p", l.logits, Params{Temperature: 1, MinP: 0.05})
+		f(l.name+" top_p and min_p", l.logits, Params{Temperature: 1.3, TopP: 0.95, MinP: 0.01})
+		f(l.name+" least top_p", l.logits, Params{Temperature: 1, TopP: 1e-9})
+	}
+}
+
 // chiSquareLimit returns the value that chi-square of k degrees of freedom exceeds once in ten thousand (Wilson and Hilferty's
 // approximation).
 func chiSquareLimit(k int) float64 {
@@ -233,6 +309,7 @@ func TestSeedIsTheOnlyState(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			s.Accept(id)
 			ids = append(ids, id)
 		}
 		return ids
@@ -242,6 +319,27 @@ func TestSeedIsTheOnlyState(t *testing.T) {
 	}
 	if a, b := sequence(42), sequence(43); slices.Equal(a, b) {
 		t.Errorf("seeds 42 and 43 both gave %v", a)
+	}
+}
+
+// TestStream shows that the first answer draws as a request for one does, and the others other numbers, the same each time.
+func TestStream(t *testing.T) {
+	seen := map[uint64]bool{}
+	for _, seed := range []uint64{0, 1, 42} {
+		if Stream(seed, 0) != seed {
+			t.Errorf("the first answer to seed %d draws with %d", seed, Stream(seed, 0))
+		}
+		for choice := range 8 {
+			s := Stream(seed, choice)
+			if seen[s] || s != Stream(seed, choice) {
+				t.Errorf("seed %d, answer %d: %d again", seed, choice, s)
+			}
+			seen[s] = true
+		}
+	}
+	// SplitMix64's published first output for the seed 0.
+	if got := Stream(0, 1); got != 0xe220a8397b1dcdaf {
+		t.Errorf("SplitMix64(0) is %#x", got)
 	}
 }
 
@@ -271,26 +369,77 @@ func TestValidate(t *testing.T) {
 	f(Params{FrequencyPenalty: 1e3}, "frequency_penalty")
 }
 
-// BenchmarkSample draws from Llama-3's 128,256 logits.
+// BenchmarkSample draws from Llama-3's 128,256 logits: flat ones, where thousands of tokens are likely, and peaked ones, as a language
+// model's are.
 func BenchmarkSample(b *testing.B) {
+	flat := bigLogits(0)
+	peaked := bigLogits(12)
+	f := func(name string, logits []float32, p Params) {
+		b.Run(name, func(b *testing.B) {
+			s := NewSampler(p, nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				id, err := s.Sample(logits)
+				if err != nil {
+					b.Fatal(err)
+				}
+				s.Accept(id)
+			}
+		})
+	}
+	for _, l := range []struct {
+		name   string
+		logits []float32
+	}{{"flat/", flat}, {"peaked/", peaked}} {
+		f(l.name+"greedy", l.logits, Params{})
+		f(l.name+"temperature", l.logits, Params{Temperature: 1})
+		f(l.name+"top_k40,top_p0.9", l.logits, Params{Temperature: 0.8, TopK: 40, TopP: 0.9})
+		f(l.name+"top_p0.9", l.logits, Params{Temperature: 1, TopP: 0.9})
+		f(l.name+"top_p0.5", l.logits, Params{Temperature: 1, TopP: 0.5})
+		f(l.name+"temperature0.6,top_p0.9", l.logits, Params{Temperature: 0.6, TopP: 0.9})
+		f(l.name+"min_p0.05", l.logits, Params{Temperature: 1, MinP: 0.05})
+	}
+}
+
+// bigLogits returns 128,256 logits of a standard deviation of 3, eight of which are up to lift above what the largest would be.
+func bigLogits(lift float64) []float32 {
 	rng := rand.New(rand.NewPCG(3, 4))
 	logits := make([]float32, 128256)
 	for i := range logits {
 		logits[i] = float32(rng.NormFloat64() * 3)
 	}
-	f := func(name string, p Params) {
-		b.Run(name, func(b *testing.B) {
-			s := NewSampler(p, nil)
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := s.Sample(logits); err != nil {
-					b.Fatal(err)
+	for range 8 {
+		if lift > 0 {
+			logits[rng.IntN(len(logits))] = float32(10 + lift*rng.Float64())
+		}
+	}
+	return logits
+}
+
+// TestSumExp compares the fast sum with float64.
+func TestSumExp(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	for _, n := range []int{1, 3, 4, 7, 255, 256, 257, 1000, 128256} {
+		for _, scale := range []float64{0.3, 1, 1.7, 50} {
+			logits := make([]float32, n)
+			for i := range logits {
+				logits[i] = float32(rng.NormFloat64() * 3)
+			}
+			logits[n/2] = float32(math.Inf(-1))
+			logits[n/3] = 20
+			var want, above float64
+			for _, l := range logits {
+				want += math.Exp(float64(l-20) * scale)
+				if l > 1 {
+					above += math.Exp(float64(l-20) * scale)
 				}
 			}
-		})
+			if got := sumExp(logits, 20, float32(math.Inf(-1)), scale); math.Abs(got-want) > 1e-5*want {
+				t.Errorf("%d logits, scale %g: %v, want %v", n, scale, got, want)
+			}
+			if got := sumExp(logits, 20, 1, scale); math.Abs(got-above) > 1e-5*above {
+				t.Errorf("%d logits, scale %g, above 1: %v, want %v", n, scale, got, above)
+			}
+		}
 	}
-	f("greedy", Params{})
-	f("temperature", Params{Temperature: 1})
-	f("top_k40,top_p0.9", Params{Temperature: 0.8, TopK: 40, TopP: 0.9})
-	f("top_p0.9", Params{Temperature: 1, TopP: 0.9})
 }

@@ -5,30 +5,6 @@ func (a candidate) before(b candidate) bool {
 	return a.logit > b.logit || a.logit == b.logit && a.id < b.id
 }
 
-// topK appends to c the k highest-ranked tokens whose logits are at least floor.
-func topK(c []candidate, logits []float32, k int, floor float32) []candidate {
-	last := func(a, b candidate) bool { return b.before(a) } // the root is the lowest-ranked of those kept
-	for i, l := range logits {
-		if l < floor {
-			continue
-		}
-		t := candidate{id: int32(i), logit: l}
-		switch {
-		case len(c) < k:
-			c = append(c, t)
-			if len(c) == k {
-				heapify(c, last)
-				floor = c[0].logit
-			}
-		case t.before(c[0]):
-			c[0] = t
-			sink(c, 0, last)
-			floor = c[0].logit
-		}
-	}
-	return c
-}
-
 // topP keeps the fewest highest-ranked candidates whose weights reach want, and returns them, lowest first, with their sum.
 func topP(c []candidate, want float64) ([]candidate, float64) {
 	first := func(a, b candidate) bool { return a.before(b) }
