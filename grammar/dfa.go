@@ -1,0 +1,216 @@
+package grammar
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// maxDFA is how many states a product may have.
+const maxDFA = 20_000
+
+// dfa is a deterministic automaton over bytes. Its first state is 0, and from every state a state that accepts can be reached.
+type dfa struct {
+	classes   [256]uint8
+	classSets []byteSet // the bytes of each class
+	next      []int32   // [states, classes], -1 is dead
+	accept    []bool
+	dist      []int64   // bytes to the nearest state that accepts
+	from      []byteSet // the bytes that lead on
+}
+
+// step returns the state after b, -1 where there is none.
+func (d *dfa) step(s int32, b byte) int32 {
+	return d.next[int(s)*len(d.classSets)+int(d.classes[b])]
+}
+
+// factor is a part of a product: an expression, or what it does not match.
+type factor struct {
+	e   *expr
+	not bool
+}
+
+// product returns what all factors match; nothing, where that is so. The factors' expressions must be regular: a reference to what lies
+// above is an error, as are products of too many states.
+func product(what string, factors ...factor) (*expr, error) {
+	p := &producer{ids: make(map[string]int32)}
+	for _, f := range factors {
+		if err := analyse(f.e); err != nil {
+			return nil, err
+		}
+		if f.e.short == inf && !f.not {
+			return nothing, nil
+		}
+		a := newAutomaton(f.e)
+		p.parts = append(p.parts, a)
+		p.not = append(p.not, f.not)
+	}
+	if err := p.explore(what); err != nil {
+		return nil, err
+	}
+	d := p.trim()
+	if d == nil {
+		return nothing, nil
+	}
+	return dfaExpr(d), nil
+}
+
+func dfaExpr(d *dfa) *expr {
+	return &expr{kind: kindDFA, dfa: d, short: d.dist[0], done: true}
+}
+
+// producer explores a product of automata.
+type producer struct {
+	parts     []*automaton
+	not       []bool
+	classes   [256]uint8
+	classSets []byteSet
+	bytes     []byte // of each class, one
+	ids       map[string]int32
+	tuples    [][]*state
+	next      []int32
+	accept    []bool
+}
+
+func (p *producer) explore(what string) error {
+	sets := make(map[byteSet]struct{})
+	for _, a := range p.parts {
+		of := make([]byteSet, len(a.bytes))
+		for b := range 256 {
+			of[a.classes[b]].add(byte(b))
+		}
+		for _, s := range of {
+			sets[s] = struct{}{}
+		}
+	}
+	p.classes, p.bytes = classesOf(sets, [256]bool{})
+	p.classSets = make([]byteSet, len(p.bytes))
+	for b := range 256 {
+		p.classSets[p.classes[b]].add(byte(b))
+	}
+	names := make(map[*state]uint32)
+	start := make([]*state, len(p.parts))
+	for i, a := range p.parts {
+		start[i] = a.start
+	}
+	var key []byte
+	intern := func(t []*state) int32 {
+		key = key[:0]
+		for i, s := range t {
+			if s == dead && !p.not[i] {
+				return -1
+			}
+			n, ok := names[s]
+			if !ok {
+				n = uint32(len(names))
+				names[s] = n
+			}
+			key = binary.LittleEndian.AppendUint32(key, n)
+		}
+		if id, ok := p.ids[string(key)]; ok {
+			return id
+		}
+		id := int32(len(p.tuples))
+		p.ids[string(key)] = id
+		p.tuples = append(p.tuples, append([]*state(nil), t...))
+		accept := true
+		for i, s := range t {
+			accept = accept && s.accept != p.not[i]
+		}
+		p.accept = append(p.accept, accept)
+		return id
+	}
+	intern(start)
+	t := make([]*state, len(p.parts))
+	for at := 0; at != len(p.tuples); at++ { // they grow
+		if len(p.tuples) > maxDFA {
+			return &LimitError{fmt.Sprintf("%s takes more than %d states", what, maxDFA)}
+		}
+		for c := range p.bytes {
+			for i, a := range p.parts {
+				t[i] = a.step(p.tuples[at][i], a.classes[p.bytes[c]])
+			}
+			p.next = append(p.next, intern(t))
+		}
+	}
+	return nil
+}
+
+// trim leaves out the states from which no accepting one is reached, and returns nil where none is left.
+func (p *producer) trim() *dfa {
+	n, k := len(p.tuples), len(p.classSets)
+	before := make([][]int32, n)
+	for s := range n {
+		for c := range k {
+			if to := p.next[s*k+c]; to >= 0 {
+				before[to] = append(before[to], int32(s))
+			}
+		}
+	}
+	dist := make([]int64, n)
+	var queue []int32
+	for s := range dist {
+		dist[s] = inf
+		if p.accept[s] {
+			dist[s] = 0
+			queue = append(queue, int32(s))
+		}
+	}
+	for len(queue) > 0 {
+		s := queue[0]
+		queue = queue[1:]
+		for _, b := range before[s] {
+			if dist[b] == inf {
+				dist[b] = dist[s] + 1
+				queue = append(queue, b)
+			}
+		}
+	}
+	if n == 0 || dist[0] == inf {
+		return nil
+	}
+	d := &dfa{classes: p.classes, classSets: p.classSets}
+	names := make([]int32, n)
+	for s := range n {
+		names[s] = -1
+		if dist[s] < inf {
+			names[s] = int32(len(d.dist))
+			d.dist = append(d.dist, dist[s])
+			d.accept = append(d.accept, p.accept[s])
+		}
+	}
+	for s := range n {
+		if names[s] < 0 {
+			continue
+		}
+		var from byteSet
+		for c := range k {
+			to := p.next[s*k+c]
+			if to >= 0 {
+				to = names[to]
+			}
+			if to >= 0 {
+				from.union(p.classSets[c])
+			}
+			d.next = append(d.next, to)
+		}
+		d.from = append(d.from, from)
+	}
+	return d
+}
+
+// untrimmed is the expression of an automaton that has states from which none that accepts is reached: for products alone, which leave
+// them out. Of d, dist and from are still to be made.
+func untrimmed(d *dfa) *expr {
+	k := len(d.classSets)
+	d.dist = make([]int64, len(d.accept))
+	for s := range d.accept {
+		var from byteSet
+		for c := range k {
+			if d.next[s*k+c] >= 0 {
+				from.union(d.classSets[c])
+			}
+		}
+		d.from = append(d.from, from)
+	}
+	return dfaExpr(d)
+}

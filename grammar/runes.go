@@ -1,0 +1,103 @@
+package grammar
+
+import (
+	"slices"
+	"unicode/utf8"
+)
+
+// runeSet holds ranges of runes as pairs of the first and the last, in order and apart.
+type runeSet []rune
+
+// allRunes are all that UTF-8 encodes.
+var allRunes = runeSet{0, 0xD7FF, 0xE000, utf8.MaxRune}
+
+// minus returns the runes of s that are not in t.
+func (s runeSet) minus(t runeSet) runeSet {
+	var out runeSet
+	for i := 0; i < len(s); i += 2 {
+		lo, hi := s[i], s[i+1]
+		for j := 0; j < len(t) && lo <= hi; j += 2 {
+			if t[j+1] < lo || t[j] > hi {
+				continue
+			}
+			if t[j] > lo {
+				out = append(out, lo, t[j]-1)
+			}
+			lo = t[j+1] + 1
+		}
+		if lo <= hi {
+			out = append(out, lo, hi)
+		}
+	}
+	return out
+}
+
+// and returns the runes that are in both.
+func (s runeSet) and(t runeSet) runeSet { return s.minus(allRunes.minus(t)) }
+
+// setOf returns the set of pairs in any order that may overlap.
+func setOf(pairs ...rune) runeSet {
+	type span struct{ lo, hi rune }
+	var spans []span
+	for i := 0; i+1 < len(pairs); i += 2 {
+		spans = append(spans, span{pairs[i], pairs[i+1]})
+	}
+	slices.SortFunc(spans, func(a, b span) int { return int(a.lo - b.lo) })
+	var out runeSet
+	for _, p := range spans {
+		if n := len(out); n > 0 && p.lo <= out[n-1]+1 {
+			out[n-1] = max(out[n-1], p.hi)
+			continue
+		}
+		out = append(out, p.lo, p.hi)
+	}
+	return out
+}
+
+// utf8Expr is one rune of s in UTF-8.
+func utf8Expr(s runeSet) *expr {
+	s = s.and(allRunes)
+	var ascii byteSet
+	var branches []*expr
+	for i := 0; i < len(s); i += 2 {
+		lo, hi := s[i], s[i+1]
+		if lo < utf8.RuneSelf {
+			ascii.addRange(byte(lo), byte(min(hi, utf8.RuneSelf-1)))
+			lo = utf8.RuneSelf
+		}
+		if lo <= hi {
+			branches = append(branches, multibyte(lo, hi)...)
+		}
+	}
+	return alt(append([]*expr{oneOf(ascii)}, branches...)...)
+}
+
+// multibyte returns sequences of byte ranges that together are the runes from lo to hi, which are not ASCII.
+func multibyte(lo, hi rune) []*expr {
+	for _, last := range []rune{0x7FF, 0xFFFF} { // the last rune of two bytes, of three
+		if lo <= last && hi > last {
+			return append(multibyte(lo, last), multibyte(last+1, hi)...)
+		}
+	}
+	// Split until all bytes but the first that differs are whole ranges.
+	for bits := 6; bits <= 18; bits += 6 {
+		m := rune(1)<<bits - 1
+		if lo&^m == hi&^m {
+			break
+		}
+		if lo&m != 0 {
+			return append(multibyte(lo, lo|m), multibyte((lo|m)+1, hi)...)
+		}
+		if hi&m != m {
+			return append(multibyte(lo, hi&^m-1), multibyte(hi&^m, hi)...)
+		}
+	}
+	var a, b [utf8.UTFMax]byte
+	n := utf8.EncodeRune(a[:], lo)
+	utf8.EncodeRune(b[:], hi)
+	parts := make([]*expr, n)
+	for i := range parts {
+		parts[i] = byteRange(a[i], b[i])
+	}
+	return []*expr{cat(parts...)}
+}
