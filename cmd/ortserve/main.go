@@ -32,6 +32,10 @@ type command struct {
 var commands = []command{
 	{"serve", "serve models over HTTP", runServe},
 	{"import", "convert a GGUF file or a Hugging Face folder into a model of the store", runImport},
+	{"list", "the models of the store", runList},
+	{"show", "describe a model of the store", runShow},
+	{"rm", "delete models of the store", runRemove},
+	{"cp", "give a model of the store a second name", runCopy},
 	{"tokenize", "text to token ids, and back", runTokenize},
 	{"healthcheck", "exit 0 if a server is ready, 1 if not", runHealthcheck},
 	{"version", "print the version", runVersion},
