@@ -62,6 +62,9 @@ func BenchmarkDecode(b *testing.B) {
 	if _, _, err := loop.decode(warm.prompt, tokens); err != nil {
 		b.Fatal(err)
 	}
+	if _, err := onnx.UseHugePages(); err != nil { // as the server does
+		b.Fatal(err)
+	}
 	for b.Loop() {
 		var bare, served, ratios []float64
 		for range rounds {

@@ -64,6 +64,10 @@ func (l *loader) open(ctx context.Context, m *models.Model) (*pool.Loaded, error
 	if err != nil {
 		return nil, err
 	}
+	moved, err := onnx.UseHugePages()
+	if err != nil {
+		l.log.Warn("the weights stay in small pages of memory", "model", m.Name, "error", err)
+	}
 	shared, err := sharedPrefixes(l.config.SharedPrefix, tokenizer)
 	if err != nil {
 		return nil, errors.Join(err, session.Close())
@@ -80,7 +84,8 @@ func (l *loader) open(ctx context.Context, m *models.Model) (*pool.Loaded, error
 	if err := warm(ctx, e, shared, tokenizer); err != nil {
 		return nil, errors.Join(err, e.Close(ctx), session.Close())
 	}
-	l.log.Info("model loaded", "model", m.Name, "slots", p.slots, "max_len", p.maxLen, "threads", l.threads, "memory", config.Bytes(p.bytes))
+	l.log.Info("model loaded", "model", m.Name, "slots", p.slots, "max_len", p.maxLen, "threads", l.threads, "memory", config.Bytes(p.bytes),
+		"huge_pages", config.Bytes(moved))
 	return &pool.Loaded{
 		Model:       m,
 		Engine:      e,
