@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync/atomic"
@@ -60,7 +61,11 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 		return err
 	}
 	l := newLoader(c, log)
-	log.Info("starting", "version", buildinfo.Version, "onnxruntime", onnx.Version(), "library", library, "threads", l.threads)
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(config.Procs(runtime.GOMAXPROCS(0)))
+	}
+	log.Info("starting", "version", buildinfo.Version, "onnxruntime", onnx.Version(), "library", library, "threads", l.threads,
+		"gomaxprocs", runtime.GOMAXPROCS(0))
 
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
 	if err != nil {

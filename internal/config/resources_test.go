@@ -46,6 +46,14 @@ const (
 		"32 23 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory"
 )
 
+func TestProcs(t *testing.T) {
+	for cpus, want := range map[int]int{1: 1, 2: 1, 7: 1, 8: 2, 64: 16} {
+		if got := Procs(cpus); got != want {
+			t.Errorf("%d of %d processors are for goroutines, want %d", got, cpus, want)
+		}
+	}
+}
+
 func TestThreads(t *testing.T) {
 	f := func(what string, files map[string]string, wantN int, wantQuota bool, wantWhy string) {
 		t.Helper()
