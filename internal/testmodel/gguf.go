@@ -11,7 +11,7 @@ import (
 
 // GGUF is a GGUF file (version 3) to be: what [Config.GGUF] makes of a model, for a test to change before it is written.
 type GGUF struct {
-	Metadata map[string]any // uint32, int32, float32, bool, string, []string or []int32
+	Metadata map[string]any // uint32, int32, float32, bool, string, []string, []int32 or []float32
 	Tensors  []GGUFTensor
 }
 
@@ -146,6 +146,9 @@ func (g *GGUF) Bytes() []byte {
 			for _, s := range v {
 				b = text(b, s)
 			}
+		case []float32:
+			b = le.AppendUint64(le.AppendUint32(le.AppendUint32(b, 9), 6), uint64(len(v)))
+			b = graph.AppendFloat32(b, v)
 		case []int32:
 			b = le.AppendUint64(le.AppendUint32(le.AppendUint32(b, 9), 5), uint64(len(v)))
 			for _, n := range v {

@@ -163,9 +163,10 @@ func TestRefuses(t *testing.T) {
 	f("context length is 0", set("llama.context_length", uint32(0)))
 	f("llama.block_count is a value of string", set("llama.block_count", "2"))
 	f("vocab_size is 9", set("llama.vocab_size", uint32(9)))
-	f("one of 2 parts", set("split.count", int32(2)))
-	f(`model "llama" is not supported`, set("tokenizer.ggml.model", "llama"))
-	f(`pre-tokenizer "deepseek-llm" is not supported (llama-bpe`, set("tokenizer.ggml.pre", "deepseek-llm"))
+	f("its name does not end in -00001-of-00002.gguf", set("split.count", int32(2)))
+	f(`model "bert" is not supported`, set("tokenizer.ggml.model", "bert"))
+	f("0 scores for 512 tokens", set("tokenizer.ggml.model", "llama"))
+	f(`pre-tokenizer "deepseek-llm" is not supported (deepseek-r1-qwen, gpt-2, llama-bpe`, set("tokenizer.ggml.pre", "deepseek-llm"))
 	f("3 types for 512 tokens", set("tokenizer.ggml.token_type", []int32{1, 1, 1}))
 	f("2 tokens for an embedding of 512", set("tokenizer.ggml.tokens", []string{"a", "b"}))
 	f(`merge 0 is "abc"`, set("tokenizer.ggml.merges", []string{"abc"}))
@@ -189,7 +190,7 @@ func TestRefuses(t *testing.T) {
 	f(`tensor "blk.0.attn_k.bias" is missing`, func(g *testmodel.GGUF) {
 		g.Tensors = append(g.Tensors, testmodel.GGUFTensor{Name: "blk.0.attn_q.bias", Dims: []uint64{64}, Data: make([]byte, 256)})
 	})
-	f("is of type Q6_K, which is not supported (F32, F16, BF16, Q8_0, Q4_0 and Q4_1 are)", func(g *testmodel.GGUF) { g.Tensors[0].Type = 14 })
+	f("is of type Q8_1, which is not supported", func(g *testmodel.GGUF) { g.Tensors[0].Type = 9 })
 	f("has the shape [64 511], [64 512] is expected", func(g *testmodel.GGUF) {
 		g.Metadata["llama.feed_forward_length"] = uint32(512)
 		for i := range g.Tensors {

@@ -48,9 +48,6 @@ func readGGUF(f *gguf.File) (*source, error) {
 	default:
 		return nil, errors.Join(m.Err(), fmt.Errorf("architecture %q is not supported (llama, qwen2 and qwen3 are)", s.architecture))
 	}
-	if n := m.Int("split.count", 0); n > 1 {
-		return nil, fmt.Errorf("this is one of %d parts of a model: put them together first (llama-gguf-split --merge)", n)
-	}
 	prefix := s.architecture + "."
 	for _, key := range m.Keys() {
 		if rest, ok := strings.CutPrefix(key, prefix); ok && !slices.Contains(ggufKeys, rest) {

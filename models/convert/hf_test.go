@@ -29,6 +29,7 @@ type expected struct {
 }
 
 type expectedAnswer struct {
+	Prompt  string       `json:"prompt"`
 	IDs     []int        `json:"ids"`
 	Greedy  []int        `json:"greedy"`
 	Margins []float64    `json:"margins"`

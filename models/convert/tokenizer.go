@@ -16,13 +16,17 @@ import (
 
 // The types of tokens that matter (enum llama_token_type of llama.h).
 const (
+	tokenNormal      = 1
+	tokenUnknown     = 2 // for what no token stands for
 	tokenControl     = 3 // part of the format of a conversation; hidden from texts
 	tokenUserDefined = 4 // found in texts as it is, but shown
 	tokenUnused      = 5 // fills the vocabulary up
 )
 
-// tokenizer is a GGUF file's byte-level BPE tokenizer.
+// tokenizer is a GGUF file's tokenizer: byte-level BPE, or SentencePiece's BPE.
 type tokenizer struct {
+	sentencePiece      bool
+	spacePrefix        bool // SentencePiece: texts begin with a blank that is not written
 	tokens             []string
 	types              []int64
 	merges             [][2]string
@@ -55,8 +59,8 @@ func readTokenizer(m *gguf.Metadata, vocab int) (*tokenizer, error) {
 		return nil, err
 	}
 	switch {
-	case kind != "gpt2":
-		return nil, fmt.Errorf("a tokenizer of model %q is not supported (gpt2, byte-level BPE, is)", kind)
+	case kind != "gpt2" && kind != "llama":
+		return nil, fmt.Errorf("a tokenizer of model %q is not supported (gpt2, byte-level BPE, and llama, SentencePiece's BPE, are)", kind)
 	case len(t.tokens) == 0:
 		return nil, errors.New("the file has no tokens (tokenizer.ggml.tokens)")
 	case len(t.tokens) != vocab:
@@ -65,7 +69,10 @@ func readTokenizer(m *gguf.Metadata, vocab int) (*tokenizer, error) {
 		return nil, fmt.Errorf("%d types for %d tokens", len(t.types), len(t.tokens))
 	}
 	var ok bool
-	if t.pre, ok = preTokenizers[pre]; !ok {
+	if t.sentencePiece = kind == "llama"; t.sentencePiece {
+		t.pre = preTokenizer{class: "LlamaTokenizer", bos: true}
+		t.spacePrefix = m.Bool(p+"ggml.add_space_prefix", true)
+	} else if t.pre, ok = preTokenizers[pre]; !ok {
 		return nil, fmt.Errorf("pre-tokenizer %q is not supported (%s are)", pre, supportedPreTokenizers())
 	}
 	t.addBOS = m.Bool(p+"ggml.add_bos_token", t.pre.bos)
@@ -83,10 +90,16 @@ func readTokenizer(m *gguf.Metadata, vocab int) (*tokenizer, error) {
 	if t.addBOS && t.bos < 0 {
 		return nil, errors.New("the tokenizer adds a beginning to each text, but names none (tokenizer.ggml.bos_token_id)")
 	}
-	if err := t.readMerges(m.Texts(p + "ggml.merges")); err != nil {
+	if err := t.unique(); err != nil {
 		return nil, err
 	}
-	if err := t.unique(); err != nil {
+	var err error
+	if t.sentencePiece {
+		err = t.makeMerges(m.Floats(p + "ggml.scores"))
+	} else {
+		err = t.readMerges(m.Texts(p + "ggml.merges"))
+	}
+	if err != nil {
 		return nil, err
 	}
 	t.findEnds(declared)
@@ -159,8 +172,11 @@ type addedToken struct {
 func (t *tokenizer) added() []addedToken {
 	list := []addedToken{}
 	for id, s := range t.tokens {
-		if k := t.types[id]; k == tokenControl || k == tokenUserDefined {
-			list = append(list, addedToken{ID: id, Content: s, Special: k == tokenControl})
+		switch t.types[id] {
+		case tokenControl, tokenUnknown:
+			list = append(list, addedToken{ID: id, Content: s, Special: true})
+		case tokenUserDefined:
+			list = append(list, addedToken{ID: id, Content: s})
 		}
 	}
 	return list
@@ -195,7 +211,7 @@ func (t *tokenizer) write(dir string, positions int) error {
 	}
 	err := llama.WriteJSON(filepath.Join(dir, "tokenizer_config.json"), map[string]any{
 		"add_bos_token":                t.addBOS,
-		"add_prefix_space":             false,
+		"add_prefix_space":             t.spacePrefix,
 		"added_tokens_decoder":         decoder,
 		"bos_token":                    t.text(t.bos),
 		"eos_token":                    t.text(t.eos),
@@ -225,7 +241,7 @@ func (t *tokenizer) tokenizerJSON() any {
 		Vocab        map[string]int `json:"vocab"`
 		Merges       [][2]string    `json:"merges"`
 	}
-	return struct {
+	file := struct {
 		Version       string       `json:"version"`
 		Truncation    any          `json:"truncation"`
 		Padding       any          `json:"padding"`
@@ -236,9 +252,17 @@ func (t *tokenizer) tokenizerJSON() any {
 		Decoder       any          `json:"decoder"`
 		Model         model        `json:"model"`
 	}{
-		Version: "1.0", Added: t.added(), PreTokenizer: t.pre.json, PostProcessor: t.postProcessor(), Decoder: byteLevel(true),
+		Version: "1.0", Added: t.added(), Normalizer: t.pre.normalizer, PreTokenizer: t.pre.json, PostProcessor: t.postProcessor(), Decoder: byteLevel(true),
 		Model: model{Type: "BPE", IgnoreMerges: t.pre.ignoreMerges, Vocab: t.vocabulary(), Merges: t.merges},
 	}
+	if t.sentencePiece {
+		file.Normalizer, file.Decoder = t.blanks(), t.unblanks()
+		file.Model.FuseUnk, file.Model.ByteFallback = true, true
+		if t.unk >= 0 {
+			file.Model.Unk = &t.tokens[t.unk]
+		}
+	}
+	return file
 }
 
 // postProcessor puts the beginning of text before each text, where the model wants it.

@@ -12,6 +12,7 @@ import (
 	"ortserve/internal/testenv"
 	"ortserve/internal/testmodel"
 	"ortserve/models/convert"
+	"ortserve/tokenize"
 )
 
 // encode encodes texts with Hugging Face's tokenizers library and the tokenizer.json in dir, special tokens added.
@@ -78,6 +79,9 @@ func TestTokenizers(t *testing.T) {
 	}
 	f("smollm", nil, "1234<|eot_id|>z", '1', '2', '3', '4', eot, 'z')
 	f("llama-bpe", nil, "z<|eot_id|>", bos, 'z', eot)
+	f("qwen2", nil, "12z<|eot_id|>e\u0301", '1', '2', 'z', eot, 0xc3, 0xa9) // composed
+	f("tekken", nil, "12z", bos, '1', '2', 'z')
+	f("gpt-2", nil, "12z", '1', '2', 'z')
 	f("llama-bpe", func(g *testmodel.GGUF) { g.Metadata["tokenizer.ggml.add_bos_token"] = false }, "z", 'z')
 	f("smollm", func(g *testmodel.GGUF) { g.Metadata["tokenizer.ggml.add_bos_token"] = true }, "z", bos, 'z')
 
@@ -93,4 +97,49 @@ func TestTokenizers(t *testing.T) {
 	// A token that is found in texts but is not special.
 	user := func(g *testmodel.GGUF) { g.Metadata["tokenizer.ggml.token_type"].([]int32)[507] = 4 }
 	f("smollm", user, "z<|reserved_special_token_2|>", 'z', 507)
+}
+
+// TestSentencePiece compares with the sentencepiece package, on vocabularies that testdata/spm.py made.
+func TestSentencePiece(t *testing.T) {
+	var vocabularies []struct {
+		Prefix  bool
+		Tokens  []string
+		Scores  []float32
+		Types   []int32
+		Texts   []string
+		IDs     [][]int
+		Decoded []string
+	}
+	readJSON(t, filepath.Join("testdata", "spm.json"), &vocabularies)
+	for _, v := range vocabularies {
+		g := testmodel.Config{Tied: true}.GGUF("")
+		m := g.Metadata
+		m["tokenizer.ggml.model"], m["tokenizer.ggml.tokens"], m["tokenizer.ggml.scores"] = "llama", v.Tokens, v.Scores
+		m["tokenizer.ggml.token_type"], m["tokenizer.ggml.add_space_prefix"] = v.Types, v.Prefix
+		m["tokenizer.ggml.bos_token_id"], m["tokenizer.ggml.eos_token_id"] = uint32(1), uint32(2)
+		m["tokenizer.ggml.unknown_token_id"], m["llama.vocab_size"] = uint32(0), uint32(len(v.Tokens))
+		delete(m, "tokenizer.ggml.merges")
+		delete(m, "tokenizer.ggml.pre")
+		for i := range g.Tensors {
+			if x := &g.Tensors[i]; x.Name == "token_embd.weight" {
+				x.Dims[1], x.Data = uint64(len(v.Tokens)), make([]byte, 4*64*len(v.Tokens))
+			}
+		}
+		dir := filepath.Join(t.TempDir(), "m")
+		if _, err := convert.GGUF(t.Context(), write(t, g), dir, convert.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		own, err := tokenize.Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, ids := range encode(t, dir, v.Texts...) {
+			if diff := cmp.Diff(append([]int{1}, v.IDs[i]...), ids); diff != "" {
+				t.Errorf("prefix %v, %q (-want +got):\n%s", v.Prefix, v.Texts[i], diff)
+			}
+			if got := own.Decode(own.Encode(v.Texts[i], tokenize.Options{}), true); got != v.Decoded[i] {
+				t.Errorf("prefix %v, %q comes back as %q, sentencepiece gives %q", v.Prefix, v.Texts[i], got, v.Decoded[i])
+			}
+		}
+	}
 }

@@ -27,32 +27,51 @@ type File struct {
 	Size     int64     // of all parts, in bytes
 	Paths    []string  // of all parts
 
-	file   *os.File
+	files  []*os.File
 	byName map[string]*Tensor
 }
 
-// Open reads the file's metadata and the list of its tensors; values stay in the file.
+// Open reads the file's metadata and the list of its tensors; values stay in the file. Where path is the first of several
+// parts, the others beside it are read too.
 func Open(path string) (*File, error) {
+	f, err := openPart(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.openParts(path); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func openPart(path string) (*File, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	f := &File{Paths: []string{path}, file: file, byName: map[string]*Tensor{}}
-	if err := f.read(); err != nil {
+	f := &File{Paths: []string{path}, files: []*os.File{file}, byName: map[string]*Tensor{}}
+	if err := f.read(file); err != nil {
 		_ = file.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return f, nil
 }
 
-// Close closes the file.
-func (f *File) Close() error { return f.file.Close() }
+// Close closes all parts.
+func (f *File) Close() error {
+	var errs []error
+	for _, file := range f.files {
+		errs = append(errs, file.Close())
+	}
+	return errors.Join(errs...)
+}
 
 // Tensor returns the tensor called name, or nil.
 func (f *File) Tensor(name string) *Tensor { return f.byName[name] }
 
-func (f *File) read() error {
-	st, err := f.file.Stat()
+func (f *File) read(file *os.File) error {
+	st, err := file.Stat()
 	if err != nil {
 		return err
 	}
@@ -60,7 +79,7 @@ func (f *File) read() error {
 		return errors.New("is not a regular file")
 	}
 	f.Size = st.Size()
-	s := &scanner{r: bufio.NewReaderSize(f.file, 1<<16), left: f.Size}
+	s := &scanner{r: bufio.NewReaderSize(file, 1<<16), left: f.Size}
 	if head := s.bytes(4); string(head) != magic {
 		return fmt.Errorf("is not a GGUF file: it begins with %q, not %q", head, magic)
 	}
@@ -83,17 +102,17 @@ func (f *File) read() error {
 	if f.Metadata, err = readMetadata(s, pairs); err != nil {
 		return err
 	}
-	return f.readTensors(s, tensors)
+	return f.readTensors(file, s, tensors)
 }
 
 // readTensors reads the descriptions of tensors and checks that their values are inside the file.
-func (f *File) readTensors(s *scanner, count uint64) error {
+func (f *File) readTensors(file *os.File, s *scanner, count uint64) error {
 	const least = 8 + 4 + 8 + 4 + 8 // bytes of a description
 	if count > uint64(s.left)/least {
 		return fmt.Errorf("damaged: %d tensors in the %d bytes that are left", count, s.left)
 	}
 	for i := range count {
-		t := &Tensor{file: f.file}
+		t := &Tensor{file: file}
 		t.Name = s.text(maxNameOur)
 		dims := s.u32()
 		if s.err == nil && dims > maxDims {

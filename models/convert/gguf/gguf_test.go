@@ -23,11 +23,11 @@ func TestDequantize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(f.Tensors) != 6 {
+	if len(f.Tensors) != len(storages) {
 		t.Fatalf("%d tensors", len(f.Tensors))
 	}
 	for _, x := range f.Tensors {
-		if x.Name != x.Type.String() || x.Rows() != 6 || x.RowLength() != 64 {
+		if x.Name != x.Type.String() || x.Rows() < 4 || x.RowLength() < 64 {
 			t.Errorf("tensor %s of type %v, %d x %d", x.Name, x.Type, x.Rows(), x.RowLength())
 		}
 		got, err := x.Float32s()

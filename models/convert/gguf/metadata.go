@@ -198,10 +198,7 @@ func (m *Metadata) Float(key string, missing float64) float64 {
 	if !ok {
 		return missing
 	}
-	if v.kind == kindFloat32 {
-		return float64(math.Float32frombits(binary.LittleEndian.Uint32(v.raw)))
-	}
-	return math.Float64frombits(binary.LittleEndian.Uint64(v.raw))
+	return v.number(0)
 }
 
 // Texts returns an array of strings.
@@ -221,6 +218,28 @@ func (m *Metadata) Ints(key string) []int64 {
 		out[i] = v.integer(i)
 	}
 	return out
+}
+
+// Floats returns an array of floating-point numbers.
+func (m *Metadata) Floats(key string) []float64 {
+	v, ok := m.get(key, "floating-point numbers", true, isFloat)
+	if !ok {
+		return nil
+	}
+	out := make([]float64, len(v.raw)/v.kind.size())
+	for i := range out {
+		out[i] = v.number(i)
+	}
+	return out
+}
+
+// number is the floating-point value at a position.
+func (v value) number(i int) float64 {
+	b := v.raw[i*v.kind.size():]
+	if v.kind == kindFloat32 {
+		return float64(math.Float32frombits(binary.LittleEndian.Uint32(b)))
+	}
+	return math.Float64frombits(binary.LittleEndian.Uint64(b))
 }
 
 // integer is the value at a position. A uint64 above the largest int64 becomes that.

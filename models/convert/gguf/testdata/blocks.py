@@ -6,18 +6,27 @@ import gguf
 import numpy as np
 from gguf import GGMLQuantizationType as Q
 
+# Where a block's float16 scales and minima are.
+SCALES = {
+    Q.Q4_0: [0], Q.Q4_1: [0, 2], Q.Q5_0: [0], Q.Q5_1: [0, 2], Q.Q8_0: [0],
+    Q.Q2_K: [80, 82], Q.Q3_K: [108], Q.Q4_K: [0, 2], Q.Q5_K: [0, 2], Q.Q6_K: [208],
+    Q.IQ1_S: [0], Q.IQ1_M: [], Q.IQ2_XXS: [0], Q.IQ2_XS: [0], Q.IQ2_S: [0], Q.IQ3_XXS: [0], Q.IQ3_S: [0],
+    Q.IQ4_NL: [0], Q.IQ4_XS: [0], Q.TQ1_0: [52], Q.TQ2_0: [64], Q.MXFP4: [], Q.NVFP4: [],
+}
 here = pathlib.Path(__file__).parent
 random = np.random.default_rng(1)
 writer = gguf.GGUFWriter(here / "blocks.gguf", "llama")
 values = []
-for kind in (Q.F32, Q.F16, Q.BF16, Q.Q8_0, Q.Q4_0, Q.Q4_1):
+for kind in (Q.F32, Q.F16, Q.BF16, *SCALES):
     block, size = gguf.GGML_QUANT_SIZES[kind]
-    raw = random.integers(0, 256, (6, 64 // block * size), dtype=np.uint8)
+    rows, length = (6, 64) if block <= 64 else (4, 256)
+    raw = random.integers(0, 256, (rows, length // block * size), dtype=np.uint8)
     blocks = raw.reshape(-1, size)
     if block > 1:  # scales and minima of all magnitudes, subnormal ones too, but numbers
-        blocks[:, 1] = blocks[:, 1] & 0x83 | random.integers(0, 16, len(blocks), dtype=np.uint8) << 2
-        if kind == Q.Q4_1:
-            blocks[:, 3] = blocks[:, 3] & 0x83 | random.integers(0, 16, len(blocks), dtype=np.uint8) << 2
+        for at in SCALES[kind]:
+            blocks[:, at + 1] = blocks[:, at + 1] & 0x83 | random.integers(0, 16, len(blocks), dtype=np.uint8) << 2
+        if kind == Q.IQ1_M:  # the highest quarter of the scale
+            blocks[:, -1] &= 0xBF
     else:
         blocks[:, -1] &= 0xBF  # no infinities
     if kind == Q.F32:
@@ -26,9 +35,9 @@ for kind in (Q.F32, Q.F16, Q.BF16, Q.Q8_0, Q.Q4_0, Q.Q4_1):
         tensor, plain = raw.view(np.float16), raw.view(np.float16).astype(np.float32)
     else:
         tensor, plain = raw, gguf.quants.dequantize(raw, kind)
-    assert np.isfinite(plain).all()
+    assert plain.dtype == np.float32 and np.isfinite(plain).all(), kind
     writer.add_tensor(kind.name, tensor, raw_dtype=kind)
-    values.append(np.asarray(plain, np.float32).ravel())
+    values.append(plain.ravel())
 writer.write_header_to_file()
 writer.write_kv_data_to_file()
 writer.write_tensors_to_file()
