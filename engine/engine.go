@@ -58,6 +58,9 @@ func New(m Model, o Options) *Engine {
 	draft := 0
 	if o.Speculate {
 		draft = min(info.Logits, info.Chunk) - 1
+		if info.Wrap > 0 {
+			draft = min(draft, info.Back)
+		}
 	}
 	e := &Engine{
 		model:   m,
@@ -70,6 +73,7 @@ func New(m Model, o Options) *Engine {
 		sched: newScheduler(schedulerOptions{
 			slots: info.Slots, chunk: min(o.Chunk, info.Chunk), idle: info.Chunk,
 			draft: draft, strict: o.Strict, shared: o.Shared,
+			rows: info.Rows, whole: info.Whole, wrap: info.Wrap, back: info.Back,
 		}),
 	}
 	go e.loop()

@@ -13,13 +13,22 @@ type Model interface {
 	Close() error
 }
 
-// ModelInfo is what a Model says of itself.
+// ModelInfo is what a Model says of itself: its size, and what it cannot do, which the scheduler then does not ask for.
 type ModelInfo struct {
 	Vocab  int // size of a row of logits
 	Slots  int // sequences that the KV memory holds
 	MaxLen int // tokens a sequence may hold, prompt and answer together
 	Chunk  int // most tokens of one row
 	Logits int // most rows of logits that a row of several tokens can give; 1 rules speculation out
+
+	// Rows is the most rows of one run; 0 is any number.
+	Rows int
+	// Whole: what runs together changes the answer, so a prompt is computed in one run, and none of it is taken from another's. Chunk is
+	// MaxLen then.
+	Whole bool
+	// Wrap is how many tokens a slot holds before the KV rows of new ones take the place of old ones, which a window no longer reaches;
+	// 0 is never. From then on only the latest Back tokens ever computed can be taken back.
+	Wrap, Back int
 }
 
 // Batch is the input of one Forward.

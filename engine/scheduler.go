@@ -15,7 +15,8 @@ type Scheduler struct {
 	waiting []*Sequence // in order of arrival
 	served  map[string]uint64
 	tick    uint64 // counts uses of slots and admissions
-	decoded bool   // the batch before was a decode batch: prefill has its turn
+	turn    int    // slots [0,turn) have decoded in this round; a round is one run unless the model limits its rows
+	decoded bool   // a round has ended: prefill has its turn
 	plan    plan   // what next returns, its memory used again
 	verify  []int32
 }
@@ -26,6 +27,10 @@ type schedulerOptions struct {
 	chunk  int       // prompt tokens a run while others decode
 	idle   int       // prompt tokens a run while none does
 	draft  int       // most tokens of a draft; 0 is no speculation
+	rows   int       // most rows of a run; 0 is any number
+	whole  bool      // a prompt is one run, and none of it is taken from the cache
+	wrap   int       // tokens of a slot from which on old KV rows are overwritten; 0 is never
+	back   int       // how many of the latest tokens can then be taken back
 	strict bool      // only rows that prefill computed are used again, so that the same prompt always meets the same bits
 	shared [][]int32 // texts whose rows any scope may use
 }
@@ -34,6 +39,7 @@ type schedulerOptions struct {
 type slot struct {
 	tokens []int32   // whose KV rows the slot holds, from position 0 on
 	sure   int       // of tokens, how many were computed by prefill runs
+	high   int       // most tokens that it held since it was empty: those after len(tokens) were taken back
 	scope  string    // of the sequence that computed them
 	seq    *Sequence // nil where the slot is free
 	used   uint64    // tick of the last use; the smallest is reused first
@@ -75,20 +81,29 @@ func (s *Scheduler) next() *plan {
 		s.decoded = false
 		s.planPrefill(p)
 	case s.running > 0:
-		s.decoded = true
 		s.planDecode(p)
 	}
 	return p
 }
 
-// planDecode fills p with the next token of every running sequence. A sequence that runs alone gets a draft to verify.
+// planDecode fills p with the next token of every running sequence, or of the next ones in turn, where the model runs fewer at once. A
+// sequence that runs alone gets a draft to verify.
 func (s *Scheduler) planDecode(p *plan) {
-	for i := range s.running {
+	first, end := 0, s.running
+	if s.options.rows > 0 {
+		if s.turn >= s.running {
+			s.turn = 0
+		}
+		first, end = s.turn, min(s.turn+s.options.rows, s.running)
+		s.turn = end
+	}
+	s.decoded = end == s.running
+	for i := first; i < end; i++ {
 		seq := s.slots[i].seq
 		p.seqs = append(p.seqs, seq)
 		p.batch.Rows = append(p.batch.Rows, Row{Slot: i, Past: seq.computed, Tokens: seq.tokens[seq.computed:], Logits: 1})
 	}
-	p.batch.Idle = s.held(s.running)
+	p.batch.Idle = s.held(end)
 	if s.running == 1 && s.options.draft > 0 {
 		row, seq := &p.batch.Rows[0], p.seqs[0]
 		if draft := seq.draft(s.options.draft); len(draft) > 0 {
@@ -105,6 +120,9 @@ func (s *Scheduler) planPrefill(p *plan) {
 		limit = s.options.idle
 	}
 	rest := seq.prompt - seq.computed
+	if s.options.whole {
+		limit = rest
+	}
 	n, logits := chunk(rest, limit), 0
 	if n == rest {
 		logits = 1
@@ -147,6 +165,7 @@ func (s *Scheduler) advance(p *plan) {
 		}
 		seq.computed = r.Past + len(r.Tokens)
 		t.tokens = append(t.tokens, r.Tokens...)
+		t.high = max(t.high, len(t.tokens))
 		s.touch(r.Slot)
 	}
 }

@@ -20,20 +20,43 @@ func (silent) Next([]int32) string { return "" }
 
 // history drives a Scheduler as the engine does and keeps the KV memory that its moves and batches make.
 type history struct {
-	t     *rapid.T
-	s     *Scheduler
-	kv    [][]int32 // tokens whose rows each slot holds; the last is scratch
-	live  []*Sequence
-	turns []string // "decode" or "prefill", of steps at which both could have run
+	t      *rapid.T
+	s      *Scheduler
+	kv     [][]kvRow // of each slot; the last is scratch. Position p is in row p modulo their number
+	window int       // how many rows before its end a sequence needs
+	live   []*Sequence
+	turns  []string // "decode" or "prefill", of steps at which both could have run
+}
+
+// kvRow is what a row of KV memory was computed from.
+type kvRow struct {
+	position int // from 1 on
+	token    int32
+}
+
+// write puts a token's row into a slot.
+func (h *history) write(slot, position int, token int32) {
+	rows := h.kv[slot]
+	rows[position%len(rows)] = kvRow{position + 1, token}
+}
+
+// holds says whether a slot holds the rows that a sequence of these tokens needs.
+func (h *history) holds(slot int, tokens []int32) bool {
+	rows := h.kv[slot]
+	for p := max(0, len(tokens)-h.window); p < len(tokens); p++ {
+		if rows[p%len(rows)] != (kvRow{p + 1, tokens[p]}) {
+			return false
+		}
+	}
+	return true
 }
 
 // apply carries out moves on the KV memory.
 func (h *history) apply(moves []move) {
 	for _, m := range moves {
-		if m.n > len(h.kv[m.src]) {
-			h.t.Fatalf("move %+v copies more than the %d tokens there", m, len(h.kv[m.src]))
-		}
-		h.kv[m.dst] = slices.Clone(h.kv[m.src][:m.n])
+		n := min(m.n, len(h.kv[m.src]))
+		copy(h.kv[m.dst][:n], h.kv[m.src])
+		clear(h.kv[m.dst][n:])
 	}
 }
 
@@ -54,6 +77,9 @@ func (h *history) step() {
 		if r.Slot != p.batch.Rows[0].Slot+i || len(p.batch.Rows) > 1 && len(r.Tokens) != 1 {
 			h.t.Fatalf("batch %+v is not dense", p.batch)
 		}
+		if limit := h.s.options.rows; limit > 0 && len(p.batch.Rows) > limit {
+			h.t.Fatalf("%d rows, the limit is %d", len(p.batch.Rows), limit)
+		}
 		own := min(len(r.Tokens), len(seq.tokens)-r.Past) // behind them comes a draft
 		if r.Past != seq.computed || !slices.Equal(r.Tokens[:own], seq.tokens[r.Past:r.Past+own]) {
 			h.t.Fatalf("row %+v of a sequence with %d of %v computed", r, seq.computed, seq.tokens)
@@ -70,15 +96,24 @@ func (h *history) step() {
 			if h.s.running > 0 {
 				limit = h.s.options.chunk
 			}
+			if h.s.options.whole {
+				limit = seq.prompt
+				if r.Past != 0 || len(r.Tokens) != seq.prompt {
+					h.t.Fatalf("%d tokens after %d of a prompt of %d that is one run", len(r.Tokens), r.Past, seq.prompt)
+				}
+			}
 			if len(r.Tokens) > limit {
 				h.t.Fatalf("a chunk of %d tokens, the limit is %d", len(r.Tokens), limit)
 			}
 		}
-		if !slices.Equal(h.kv[r.Slot][:r.Past], seq.tokens[:r.Past]) || h.s.options.strict && r.Past < seq.prompt && h.s.slots[r.Slot].sure < r.Past {
+		if !h.holds(r.Slot, seq.tokens[:r.Past]) || h.s.options.strict && r.Past < seq.prompt && h.s.slots[r.Slot].sure < r.Past {
 			h.t.Fatalf("slot %d holds %v, the sequence's tokens are %v", r.Slot, h.kv[r.Slot], seq.tokens[:r.Past])
 		}
-		h.kv[r.Slot] = append(slices.Clone(h.kv[r.Slot][:r.Past]), r.Tokens...)
+		for j, id := range append(slices.Clone(r.Tokens), -1) { // a model may pad
+			h.write(r.Slot, r.Past+j, id)
+		}
 	}
+	h.write(p.batch.Rows[len(p.batch.Rows)-1].Slot+1, p.batch.Idle, -1)
 	if !both {
 		h.turns = nil
 	} else {
@@ -124,7 +159,7 @@ func (h *history) check() {
 	seen := map[*Sequence]bool{}
 	for i := range h.s.slots {
 		slot := &h.s.slots[i]
-		if len(slot.tokens) > len(h.kv[i]) || !slices.Equal(slot.tokens, h.kv[i][:len(slot.tokens)]) {
+		if !h.holds(i, slot.tokens) {
 			h.t.Fatalf("slot %d claims %v, the memory holds %v", i, slot.tokens, h.kv[i])
 		}
 		if slot.sure > len(slot.tokens) {
@@ -149,21 +184,45 @@ func (h *history) check() {
 	if len(seen) != len(h.live) {
 		h.t.Fatalf("the scheduler holds %d sequences, %d live", len(seen), len(h.live))
 	}
-	if n := len(h.turns); n >= 2 && h.turns[n-1] == h.turns[n-2] {
-		h.t.Fatalf("two %s runs in a row while the other kind waits", h.turns[n-1])
+	round := 1 // decode runs in a row
+	if h.s.options.rows > 0 {
+		round = len(h.s.slots)
+	}
+	if n := len(h.turns); n >= 2 && h.turns[n-1] == "prefill" && h.turns[n-2] == "prefill" {
+		h.t.Fatal("two prefill runs in a row while decode waits")
+	}
+	if n := len(h.turns); n > round && !slices.Contains(h.turns[n-round-1:], "prefill") {
+		h.t.Fatalf("%d decode runs in a row while prefill waits", round+1)
 	}
 }
+
+// longest is the most tokens of a sequence in these tests.
+const longest = 40
 
 // TestScheduler drives the scheduler through random histories of arrivals, steps and cancellations.
 func TestScheduler(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		slots := rapid.IntRange(1, 5).Draw(t, "slots")
-		h := &history{t: t, s: newScheduler(schedulerOptions{
+		o := schedulerOptions{
 			slots: slots, chunk: rapid.IntRange(1, 6).Draw(t, "chunk"), idle: rapid.IntRange(3, 10).Draw(t, "idle"),
 			draft: rapid.IntRange(0, 4).Draw(t, "draft"), strict: rapid.Bool().Draw(t, "strict"),
+			rows: rapid.IntRange(0, 2).Draw(t, "rows"), whole: rapid.IntRange(0, 3).Draw(t, "whole") == 0,
 			shared: [][]int32{{0, 1, 0, 1, 0, 1, 0, 1}},
-		})}
-		h.kv = make([][]int32, slots+1)
+		}
+		window, rows := longest, longest+2 // one more for padding
+		if rapid.Bool().Draw(t, "wraps") {
+			window = rapid.IntRange(1, 12).Draw(t, "window")
+			rows = window + rapid.IntRange(1, 12).Draw(t, "slack")
+			o.wrap, o.back = rows-1, rows-window-1
+			o.draft = min(o.draft, o.back)
+		}
+		if o.whole {
+			o.draft = 0
+		}
+		h := &history{t: t, s: newScheduler(o), window: window}
+		for range slots + 1 {
+			h.kv = append(h.kv, make([]kvRow, rows))
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"arrive": func(t *rapid.T) {
 				prompt := rapid.SliceOfN(rapid.Int32Range(0, 2), 1, 20).Draw(t, "prompt")
@@ -171,7 +230,7 @@ func TestScheduler(t *testing.T) {
 				r.Scope = rapid.SampledFrom([]string{"a", "b"}).Draw(t, "scope")
 				r.Group = r.Scope
 				r.Fresh = rapid.IntRange(0, 5).Draw(t, "fresh") == 0
-				seq := newSequence(context.Background(), r, 40, time.Time{})
+				seq := newSequence(context.Background(), r, longest, time.Time{})
 				h.live = append(h.live, seq)
 				h.s.add(seq)
 				h.turns = nil

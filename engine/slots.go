@@ -14,7 +14,10 @@ func (s *Scheduler) admit(p *plan) {
 	t := &s.slots[at]
 	if common > 0 && at != best {
 		p.moves = append(p.moves, move{dst: at, src: best, n: common})
-		t.sure = s.slots[best].sure
+		t.sure, t.high = s.slots[best].sure, s.slots[best].high
+	}
+	if common == 0 {
+		t.high = 0
 	}
 	t.tokens = append(t.tokens[:0], prompt[:common]...)
 	t.sure, t.scope, t.seq = min(t.sure, common), seq.scope, seq
@@ -45,7 +48,7 @@ func (s *Scheduler) takeWaiting() *Sequence {
 // longestPrefix returns the slot that holds the most of the prompt's beginning that the sequence may use, and how many tokens. A
 // free slot is preferred at a tie. At least two tokens are left to compute, see minChunk.
 func (s *Scheduler) longestPrefix(seq *Sequence) (at, n int) {
-	if seq.fresh || seq.prompt <= 2 {
+	if seq.fresh || s.options.whole || seq.prompt <= 2 {
 		return -1, 0
 	}
 	at = -1
@@ -64,11 +67,20 @@ func (s *Scheduler) longestPrefix(seq *Sequence) (at, n int) {
 			usable = min(usable, open)
 		}
 		common := commonPrefix(t.tokens[:min(usable, len(t.tokens))], prompt)
+		if !s.reaches(t, common) {
+			continue
+		}
 		if common > n || common == n && n > 0 && s.slots[at].seq != nil && t.seq == nil {
 			at, n = i, common
 		}
 	}
 	return at, n
+}
+
+// reaches says whether the KV rows that a sequence of n tokens needs are still in the slot. Where old rows are overwritten, those of the
+// window before token n are there only if not many tokens followed.
+func (s *Scheduler) reaches(t *slot, n int) bool {
+	return s.options.wrap == 0 || t.high <= s.options.wrap || t.high-n <= s.options.back
 }
 
 // holdsMore says whether slot at holds another conversation that would be lost if a sequence went on from its first n tokens, while

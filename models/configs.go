@@ -30,6 +30,9 @@ type genaiConfig struct {
 			Heads    int    `json:"num_attention_heads"`
 			Layers   int    `json:"num_hidden_layers"`
 			KVHeads  int    `json:"num_key_value_heads"`
+
+			Inputs  map[string]string `json:"inputs"`
+			Outputs map[string]string `json:"outputs"`
 		} `json:"decoder"`
 	} `json:"model"`
 	Search Generation `json:"search"`

@@ -103,6 +103,7 @@ func readConfigs(f files, m *Model) (graph string, err error) {
 	if m.HeadSize == 0 && m.Heads > 0 {
 		m.HeadSize = m.Hidden / m.Heads
 	}
+	m.Inputs, m.Outputs = d.Inputs, d.Outputs
 	m.BOS = -1
 	for _, ids := range []tokenIDs{hf.BOS, g.BOS} {
 		if len(ids) > 0 {

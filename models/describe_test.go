@@ -11,12 +11,25 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// directory copies testdata/from and adds files (name -> contents; "" removes) and returns where.
+// written returns a file of a model directory that an exporter wrote.
+func written(from, file string) string {
+	return filepath.Join("..", "internal", "testenv", "testdata", "graphs", from, file)
+}
+
+// directory copies what describes the model in an exporter's directory, without graph and tokenizer, and adds files (name -> contents; ""
+// removes). It returns where.
 func directory(t *testing.T, from string, add map[string]string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), from)
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", from))); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{fileGenai, fileConfig, fileGeneration, fileTokenizerConfig, fileTemplate} {
+		b, err := os.ReadFile(written(from, name))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir, map[string]string{name: string(b)})
 	}
 	write(t, dir, map[string]string{"tokenizer.json": "{}"})
 	write(t, dir, add)
@@ -53,7 +66,7 @@ func TestDescribe(t *testing.T) {
 		}
 		want.Name, want.Dir, want.Graph = from+":latest", dir, filepath.Join(dir, filepath.FromSlash(graph))
 		want.Family = want.Architecture
-		template, err := os.ReadFile(filepath.Join("testdata", from, "chat_template.jinja"))
+		template, err := os.ReadFile(written(from, fileTemplate))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,22 +76,27 @@ func TestDescribe(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", from, diff)
 		}
 	}
+	inputs := map[string]string{
+		"input_ids": "input_ids", "attention_mask": "attention_mask",
+		"past_key_names": "past_key_values.%d.key", "past_value_names": "past_key_values.%d.value",
+	}
+	outputs := map[string]string{"logits": "logits", "present_key_names": "present.%d.key", "present_value_names": "present.%d.value"}
 	sampling := Generation{
 		DoSample: ptr(true), Temperature: ptr(0.6), TopK: ptr(50), TopP: ptr(0.9), RepetitionPenalty: ptr(1.0),
 	}
 	f("genai-llama-int4", "model.onnx", Model{
 		Architecture: "llama", ContextLength: 2048, Vocab: 512, Layers: 2, Heads: 4, KVHeads: 2, HeadSize: 16, Hidden: 64,
 		BOS: 500, EOS: []int32{501, 508, 509}, BOSToken: "<|begin_of_text|>", EOSToken: "<|eot_id|>",
-		Generation: sampling,
+		Generation: sampling, Inputs: inputs, Outputs: outputs,
 	})
 	// genai_config.json invents bos_token_id 1 for Qwen; tokenizer_config.json has none.
 	f("genai-qwen3-fp32", "model.onnx", Model{
 		Architecture: "qwen3", ContextLength: 2048, Vocab: 512, Layers: 2, Heads: 4, KVHeads: 2, HeadSize: 32, Hidden: 64,
-		BOS: -1, EOS: []int32{507, 505}, EOSToken: "<|im_end|>", Generation: sampling,
+		BOS: -1, EOS: []int32{507, 505}, EOSToken: "<|im_end|>", Generation: sampling, Inputs: inputs, Outputs: outputs,
 	})
 	f("genai-mistral-fp32-window", "model.onnx", Model{
 		Architecture: "mistral", ContextLength: 2048, Vocab: 512, Layers: 2, Heads: 4, KVHeads: 2, HeadSize: 16, Hidden: 64,
-		BOS: 1, EOS: []int32{2}, BOSToken: "<s>", EOSToken: "</s>", Generation: sampling,
+		BOS: 1, EOS: []int32{2}, BOSToken: "<s>", EOSToken: "</s>", Generation: sampling, Inputs: inputs, Outputs: outputs,
 	})
 	// 2*512*64 embeddings and head, 2 layers of 2*64*64 + 2*64*32 + 3*64*128 + 2*64, a norm of 64: 139,584 weights.
 	f("optimum-llama-q4", "onnx/model_q4.onnx", Model{
@@ -175,7 +193,7 @@ func TestDescribeDamaged(t *testing.T) {
 	f("optimum-llama-q4", map[string]string{"generation_config.json": `{"eos_token_id":700}`}, "token 700", "512")
 
 	config := func(was, is string) map[string]string {
-		base, err := os.ReadFile("testdata/optimum-llama-q4/config.json")
+		base, err := os.ReadFile(written("optimum-llama-q4", fileConfig))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +208,7 @@ func TestDescribeDamaged(t *testing.T) {
 }
 
 func TestDescribeGraphOutside(t *testing.T) {
-	base, err := os.ReadFile("testdata/genai-llama-int4/genai_config.json")
+	base, err := os.ReadFile(written("genai-llama-int4", fileGenai))
 	if err != nil {
 		t.Fatal(err)
 	}

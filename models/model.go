@@ -19,6 +19,9 @@ type Model struct {
 	HeadSize      int // width of one head
 	Hidden        int // width of the residual stream
 
+	// Inputs and Outputs are the names of the graph's inputs and outputs by the keys of genai_config.json, nil where it says none.
+	Inputs, Outputs map[string]string
+
 	// BOS is the id of the token that begins a text, -1 for none. Exporters invent one where there is none; only
 	// tokenizer.json says whether one is put first.
 	BOS int32

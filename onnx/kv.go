@@ -5,54 +5,116 @@ import (
 	"fmt"
 
 	ort "github.com/yalue/onnxruntime_go"
+
+	"ortserve/onnx/graph"
 )
 
-// kvCache is the KV memory of a graph: one slab a layer and side, [slots+1, heads, capacity, head size] in the graph's type.
+// kvCache is the KV memory of a graph: one slab a layer and side, [slots+1, heads, rows, head size] in the graph's type.
 // The last slot is scratch, for exchanging two others. The pages of a slab exist only once they are written.
 type kvCache struct {
-	slabs    []memory
+	kvLayout
+	slabs []slab
+	views map[rows][]ort.Value // tensors over slots, one a slab
+}
+
+// kvLayout is what all KV tensors of a graph have in common.
+type kvLayout struct {
 	heads    int
-	capacity int // positions of a slot
-	row      int // bytes of one position of one head
 	headSize int
+	row      int // bytes of one row: one position of one head
 	dtype    ort.TensorElementDataType
-	views    map[rows][]ort.Value // tensors over slots, one a slab
+}
+
+// layout returns that of the graph.
+func (c *Contract) layout() kvLayout {
+	return kvLayout{heads: c.KVHeads, headSize: c.HeadSize, row: c.HeadSize * c.KVType.Bits() / 8, dtype: elementType(c.KVType)}
+}
+
+// tensor returns a tensor [n, heads, rows, head size] at the beginning of m.
+func (l kvLayout) tensor(m []byte, n, rows int) (ort.Value, error) {
+	shape := ort.NewShape(int64(n), int64(l.heads), int64(rows), int64(l.headSize))
+	// A tensor of no rows is allowed, but the binding wants a byte.
+	t, err := ort.NewCustomDataTensor(shape, m[:max(n*l.heads*rows*l.row, 1)], l.dtype)
+	if err != nil {
+		return nil, fmt.Errorf("a KV tensor of %v: %w", shape, err)
+	}
+	return t, nil
+}
+
+// slab is the memory of one side of one layer.
+type slab struct {
+	memory
+	rows int // of a slot; position p is in row p, or, where the cache wraps, in row p modulo rows
 }
 
 // rows is a range of slots.
 type rows struct{ first, n int }
 
-// newKVCache maps the memory.
-func newKVCache(slabs, slots, heads, capacity, headSize int, dtype ort.TensorElementDataType, elementSize int) (*kvCache, error) {
-	k := &kvCache{
-		heads: heads, capacity: capacity, row: headSize * elementSize, headSize: headSize,
-		dtype: dtype, views: make(map[rows][]ort.Value),
+// wrapSlack is how many rows a cache that wraps has beyond its window: what can be taken back, and padding.
+const wrapSlack = 256
+
+// kvRows returns how many rows a slot has in the cache of one side of a layer, for sequences of up to maxLen tokens. One serves padding.
+func kvRows(kv KV, maxLen, slack int) int {
+	if kv.Window > 0 && kv.Window+slack < maxLen+1 {
+		return kv.Window + slack
 	}
-	for range slabs {
-		m, err := mapMemory((slots + 1) * k.slotBytes())
+	return maxLen + 1
+}
+
+// rowBytes returns the bytes of one token in one side of one layer.
+func (c *Contract) rowBytes() int64 {
+	return int64(c.KVHeads) * int64(c.HeadSize) * int64(c.KVType.Bits()) / 8
+}
+
+// TokenBytes returns the size of the KV rows of one token, in bytes.
+func (c *Contract) TokenBytes() int64 { return int64(len(c.KV)) * c.rowBytes() }
+
+// SlotBytes returns the KV memory of a slot that holds maxLen tokens, in bytes. A graph whose cache grows needs it three times: what the
+// slot holds, the past of a run, its present.
+func (c *Contract) SlotBytes(maxLen int) int64 {
+	if !c.SharesBuffer {
+		return 3 * c.TokenBytes() * int64(maxLen+1)
+	}
+	n := int64(0)
+	for _, kv := range c.KV {
+		n += int64(kvRows(kv, maxLen, wrapSlack)) * c.rowBytes()
+	}
+	return n
+}
+
+// newKVCache maps the memory for a graph. Rows says how many a slot has in each slab.
+func newKVCache(c *Contract, slots int, rowsOf func(KV) int) (*kvCache, error) {
+	k := &kvCache{kvLayout: c.layout(), views: make(map[rows][]ort.Value)}
+	for _, kv := range c.KV {
+		s := slab{rows: rowsOf(kv)}
+		m, err := mapMemory((slots + 1) * k.slotBytes(&s))
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("KV memory: %w", err), k.close())
 		}
-		k.slabs = append(k.slabs, m)
+		s.memory = m
+		k.slabs = append(k.slabs, s)
 	}
 	return k, nil
 }
 
-// slotBytes is the size of a slot in one slab.
-func (k *kvCache) slotBytes() int { return k.heads * k.capacity * k.row }
+// elementType is a type of package graph as ONNX Runtime's interface calls it: their numbers are the same.
+func elementType(t graph.DataType) ort.TensorElementDataType { return ort.TensorElementDataType(t) }
 
-// view returns tensors [n, heads, capacity, head size] over slots [first, first+n), one a slab. They are made once.
+// slotBytes is the size of a slot in a slab.
+func (k *kvCache) slotBytes(s *slab) int { return k.heads * s.rows * k.row }
+
+// view returns tensors [n, heads, rows, head size] over slots [first, first+n), one a slab. They are made once.
 func (k *kvCache) view(r rows) ([]ort.Value, error) {
 	if v, ok := k.views[r]; ok {
 		return v, nil
 	}
 	values := make([]ort.Value, 0, len(k.slabs))
-	shape := ort.NewShape(int64(r.n), int64(k.heads), int64(k.capacity), int64(k.headSize))
-	for _, slab := range k.slabs {
-		from := r.first * k.slotBytes()
-		t, err := ort.NewCustomDataTensor(shape, slab[from:from+r.n*k.slotBytes()], k.dtype)
+	for i := range k.slabs {
+		s := &k.slabs[i]
+		from := r.first * k.slotBytes(s)
+		t, err := k.tensor(s.memory[from:], r.n, s.rows)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("a view of %d slots: %w", r.n, err), destroy(values...))
+			return nil, errors.Join(err, destroy(values...))
 		}
 		values = append(values, t)
 	}
@@ -60,13 +122,21 @@ func (k *kvCache) view(r rows) ([]ort.Value, error) {
 	return values, nil
 }
 
-// copy copies the first n positions of slot src to slot dst.
+// rowsOf returns the rows of one head in a slot of a slab.
+func (k *kvCache) rowsOf(side, slot, head int) []byte {
+	s := &k.slabs[side]
+	n := s.rows * k.row
+	return s.memory[(slot*k.heads+head)*n:][:n]
+}
+
+// copy copies the rows of the first n positions of slot src to slot dst.
 func (k *kvCache) copy(dst, src, n int) {
-	head := k.capacity * k.row
-	for _, slab := range k.slabs {
-		d, s := slab[dst*k.slotBytes():], slab[src*k.slotBytes():]
+	for i := range k.slabs {
+		s := &k.slabs[i]
+		head, size := s.rows*k.row, min(n, s.rows)*k.row
+		d, o := s.memory[dst*k.slotBytes(s):], s.memory[src*k.slotBytes(s):]
 		for h := range k.heads {
-			copy(d[h*head:h*head+n*k.row], s[h*head:])
+			copy(d[h*head:h*head+size], o[h*head:])
 		}
 	}
 }
@@ -78,8 +148,8 @@ func (k *kvCache) close() error {
 		errs = append(errs, destroy(v...))
 	}
 	k.views = nil
-	for _, m := range k.slabs {
-		errs = append(errs, m.free())
+	for _, s := range k.slabs {
+		errs = append(errs, s.free())
 	}
 	k.slabs = nil
 	return errors.Join(errs...)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"ortserve/engine"
 	"ortserve/internal/testenv"
@@ -311,10 +312,10 @@ func TestContract(t *testing.T) {
 	want := &Contract{
 		IDs: "input_ids", Mask: "attention_mask", Logits: "logits",
 		KV: []KV{
-			{"past_key_values.0.key", "present.0.key"},
-			{"past_key_values.0.value", "present.0.value"},
-			{"past_key_values.1.key", "present.1.key"},
-			{"past_key_values.1.value", "present.1.value"},
+			{Past: "past_key_values.0.key", Present: "present.0.key"},
+			{Past: "past_key_values.0.value", Present: "present.0.value"},
+			{Past: "past_key_values.1.key", Present: "present.1.key"},
+			{Past: "past_key_values.1.value", Present: "present.1.value"},
 		},
 		KVHeads: 2, HeadSize: 16, KVType: graph.Float32, LogitsType: graph.Float32, Vocab: 512, OneRow: true,
 	}
@@ -322,7 +323,7 @@ func TestContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(want, got); d != "" {
+	if d := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Contract{})); d != "" {
 		t.Error(d)
 	}
 	if got.TokenBytes() != 4*2*16*4 {
@@ -344,7 +345,7 @@ func TestContract(t *testing.T) {
 			}
 		}
 	}
-	f("no ids", func(g *graph.Graph) { g.Inputs[1].Name = "inputs_embeds" }, "no input input_ids", "inputs_embeds (int64 [b, s]) is not known")
+	f("no ids", func(g *graph.Graph) { g.Inputs[1].Name = "inputs_embeds" }, "no input input_ids, but inputs_embeds", "inputs_embeds (int64 [b, s]) is not known")
 	f("ids of int32", func(g *graph.Graph) { g.Inputs[1].Type = graph.Int32 }, "input_ids is int32 [b, s], want int64")
 	f("no cache", func(g *graph.Graph) { g.Inputs = g.Inputs[:2] }, "without a KV cache", "text-generation-with-past")
 	f("no present", func(g *graph.Graph) { g.Outputs = g.Outputs[:4] }, "output present.1.value")
@@ -352,11 +353,17 @@ func TestContract(t *testing.T) {
 	f("a flat cache", func(g *graph.Graph) { g.Inputs[3] = kv("past_key_values.1.key", "b", 2, "p") }, "4 dimensions")
 	f("no logits", func(g *graph.Graph) { g.Outputs[0].Name = "scores" }, "no output logits")
 	f("no vocabulary", func(g *graph.Graph) { g.Outputs[0] = kv("logits", "b", "s", "v") }, "vocabulary")
-	f("cache of float16", func(g *graph.Graph) {
+	f("cache of float64", func(g *graph.Graph) {
 		for _, v := range slices.Concat(g.Inputs[2:], g.Outputs[1:]) {
-			v.Type = graph.Float16
+			v.Type = graph.Float64
 		}
-	}, "float16")
+	}, "float64, want float32, float16")
+	f("logits of int8", func(g *graph.Graph) { g.Outputs[0].Type = graph.Int8 }, "logits is int8 [b, 1, 512], want float32, float16 or bfloat16")
+	f("blocks", func(g *graph.Graph) {
+		g.Nodes = append(g.Nodes, &graph.Node{OpType: "PagedAttention", Domain: microsoft})
+		g.Inputs[1] = graph.Value("input_ids", graph.Int64, "num_tokens")
+		g.Inputs = append(g.Inputs, graph.Value("block_table", graph.Int32, "b", "n"))
+	}, "it has PagedAttention", "input_ids is int64 [num_tokens], want int64 of 2 dimensions", "block_table (int32 [b, n]) is not known")
 	if _, err := ReadContract(good(), Hints{}); err == nil {
 		t.Error("a head size that is said nowhere was accepted")
 	}

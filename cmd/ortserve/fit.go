@@ -16,15 +16,20 @@ const (
 // need is what a model takes of the memory.
 type need struct {
 	fixed int64 // weights, their packed copy, and what the program itself takes
-	token int64 // KV rows of one token
 	row   int64 // logits of one row
 	rows  int64 // rows of logits, 0 for one a slot
+	whole bool  // a prompt is one run: as many rows of logits as tokens
+	// slot is the KV memory of a slot of that many tokens.
+	slot func(maxLen int) int64
 }
 
-// total is the need with that many slots and tokens. One slot more is scratch, one token more is padding.
+// total is the need with that many slots and tokens. One slot more is scratch.
 func (n need) total(slots, maxLen int) int64 {
 	rows := max(n.rows, int64(slots))
-	return n.fixed + int64(slots+1)*int64(maxLen+1)*n.token + rows*n.row
+	if n.whole {
+		rows = int64(max(maxLen, slots))
+	}
+	return n.fixed + int64(slots+1)*n.slot(maxLen) + rows*n.row
 }
 
 // fit chooses slots and tokens a slot such that the need stays within limit (0: there is none). Slots and maxLen are the operator's

@@ -8,7 +8,7 @@ import (
 func TestFit(t *testing.T) {
 	const mib = 1 << 20
 	// A model of 100 MiB whose tokens take 1 KiB: 8 slots of 8192 tokens need (8+1)*(8192+1) KiB more, about 72 MiB.
-	small := need{fixed: 100 * mib, token: 1 << 10, row: 4 << 10}
+	small := need{fixed: 100 * mib, slot: slotOf(1 << 10), row: 4 << 10}
 	f := func(limit int64, slots, maxLen, longest, wantSlots, wantLen int, why string) {
 		t.Helper()
 		s, l, got, err := fit(small, limit, slots, maxLen, longest)
@@ -62,7 +62,7 @@ func TestFitRefuses(t *testing.T) {
 			}
 		}
 	}
-	n := need{fixed: 100 * mib, token: 1 << 10, row: 4 << 10}
+	n := need{fixed: 100 * mib, slot: slotOf(1 << 10), row: 4 << 10}
 	f(n, 0, 0, 4096, 2048, "--max-len is 4096", "window has 2048 tokens")
 	f(n, 90*mib, 0, 0, 0, "1 slots of 256 tokens", "100 MiB without the KV cache", "the limit is 90 MiB", "--slots", "--max-len", "--memory-limit")
 	f(n, 150*mib, 8, 8192, 0, "8 slots of 8192 tokens need 172 MiB", "the limit is 150 MiB")
@@ -70,7 +70,7 @@ func TestFitRefuses(t *testing.T) {
 	f(n, 110*mib, 0, 8192, 0, "1 slots of 8192 tokens")
 	f(n, 1, 0, 0, 0, "the limit is 1 bytes")
 	// Logits of all positions of a chunk count too: 512 rows of 128,256 float32.
-	rows := need{fixed: 100 * mib, token: 1 << 10, row: 4 * 128256, rows: 512}
+	rows := need{fixed: 100 * mib, slot: slotOf(1 << 10), row: 4 * 128256, rows: 512}
 	f(rows, 300*mib, 1, 256, 0, "351 MiB", "100 MiB without")
 }
 
@@ -82,11 +82,11 @@ func TestNeed(t *testing.T) {
 			t.Errorf("%+v with %d slots of %d: %d, want %d", n, slots, maxLen, got, want)
 		}
 	}
-	f(need{fixed: 7, token: 100, row: 5}, 3, 10, 7+4*11*100+3*5)
-	f(need{fixed: 7, token: 100, row: 5, rows: 64}, 3, 10, 7+4*11*100+64*5)
-	f(need{fixed: 7, token: 100, row: 5, rows: 2}, 3, 10, 7+4*11*100+3*5)
+	f(need{fixed: 7, slot: slotOf(100), row: 5}, 3, 10, 7+4*11*100+3*5)
+	f(need{fixed: 7, slot: slotOf(100), row: 5, rows: 64}, 3, 10, 7+4*11*100+64*5)
+	f(need{fixed: 7, slot: slotOf(100), row: 5, rows: 2}, 3, 10, 7+4*11*100+3*5)
 	// Llama-3.2-1B in float32: 16 layers, 8 heads of 64, keys and values: 64 KiB a token.
-	f(need{token: 16 * 8 * 64 * 2 * 4}, 7, 8191, 8*8192*64<<10)
+	f(need{slot: slotOf(16 * 8 * 64 * 2 * 4)}, 7, 8191, 8*8192*64<<10)
 }
 
 func TestLongest(t *testing.T) {
@@ -101,4 +101,9 @@ func TestLongest(t *testing.T) {
 	f(0, 5, 5)
 	f(5, 7, 5)
 	f(7, 5, 5)
+}
+
+// slotOf returns the KV memory of slots whose tokens take that many bytes. One token more is padding.
+func slotOf(token int64) func(int) int64 {
+	return func(maxLen int) int64 { return int64(maxLen+1) * token }
 }

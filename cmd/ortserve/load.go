@@ -68,6 +68,11 @@ func (l *loader) open(ctx context.Context, m *models.Model) (*pool.Loaded, error
 	if err != nil {
 		l.log.Warn("the weights stay in small pages of memory", "model", m.Name, "error", err)
 	}
+	for _, f := range session.Report().Findings {
+		if f.Lost != "" {
+			l.log.Warn("the graph does not allow all", "model", m.Name, "off", f.Lost, "check", f.Check, "result", f.Result)
+		}
+	}
 	shared, err := sharedPrefixes(l.config.SharedPrefix, tokenizer)
 	if err != nil {
 		return nil, errors.Join(err, session.Close())
@@ -111,14 +116,14 @@ type plan struct {
 // plan chooses how the model is loaded. Models that were named share the memory, so that all stay loaded; one that does not fit in its
 // share has all of it, and others make room for it.
 func (l *loader) plan(m *models.Model) (*plan, error) {
-	contract, err := onnx.Inspect(m.Graph, onnx.Hints{HeadSize: m.HeadSize, Vocab: m.Vocab})
+	contract, err := onnx.Inspect(m.Graph, hints(m))
 	if err != nil {
 		return nil, err
 	}
 	p := &plan{contract: contract, chunk: max(l.config.Chunk, idleChunk)}
-	n := need{fixed: 2*m.Size + programBytes, token: contract.TokenBytes(), row: int64(contract.Vocab) * 4}
-	if !contract.OneRow && !contract.Keep {
-		n.rows = int64(p.chunk)
+	n := need{fixed: 2*m.Size + programBytes, slot: contract.SlotBytes, row: int64(contract.Vocab) * 4}
+	if !contract.OneRow && contract.Keep == "" {
+		n.rows, n.whole = int64(p.chunk), contract.WholePrompts(l.config.Deterministic)
 	}
 	window := longest(m.ContextLength, contract.MaxLen())
 	p.slots, p.maxLen, p.why, err = fit(n, l.memory/int64(max(len(l.config.Models), 1)), l.config.Slots, l.config.MaxLen, window)
@@ -168,6 +173,11 @@ func warm(ctx context.Context, e *engine.Engine, shared [][]int32, t *tokenize.T
 		}
 	}
 	return nil
+}
+
+// hints are what the model's files say of its graph.
+func hints(m *models.Model) onnx.Hints {
+	return onnx.Hints{KVHeads: m.KVHeads, HeadSize: m.HeadSize, Vocab: m.Vocab, Inputs: m.Inputs, Outputs: m.Outputs}
 }
 
 // longest returns the smaller of two bounds, where 0 is none.

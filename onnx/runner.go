@@ -1,0 +1,100 @@
+package onnx
+
+import (
+	"errors"
+	"fmt"
+
+	ort "github.com/yalue/onnxruntime_go"
+)
+
+// runner is a graph that ONNX Runtime has loaded.
+type runner struct {
+	contract *Contract
+	session  *ort.DynamicAdvancedSession
+	in, out  []ort.Value // arguments of a run, their memory used again
+}
+
+// newRunner lets ONNX Runtime load the graph at path.
+func newRunner(path string, c *Contract, o Options) (*runner, error) {
+	opts, err := ort.NewSessionOptions()
+	if err != nil {
+		return nil, fmt.Errorf("session options: %w", err)
+	}
+	defer func() { _ = opts.Destroy() }() // always nil
+	spin := "0"
+	if o.Spin {
+		spin = "1"
+	}
+	err = errors.Join(
+		opts.SetIntraOpNumThreads(o.Threads),
+		opts.SetInterOpNumThreads(1),
+		opts.SetGraphOptimizationLevel(ort.GraphOptimizationLevelEnableAll), // some graphs answer otherwise below it
+		opts.SetMemPattern(false),                                           // keeps a plan for every length of a chunk
+		opts.SetLogSeverityLevel(ort.LoggingLevelFatal),                     // what fails is returned, and what the probe tries may fail
+		opts.AddSessionConfigEntry("session.intra_op.allow_spinning", spin),
+		opts.AddSessionConfigEntry("session.set_denormal_as_zero", "1"),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("session options: %w", err)
+	}
+	session, err := ort.NewDynamicAdvancedSession(path, c.inputs(), c.outputs(), opts)
+	if err != nil {
+		return nil, fmt.Errorf("ONNX Runtime %s cannot load it: %w", Version(), err)
+	}
+	return &runner{contract: c, session: session}, nil
+}
+
+// inputs returns the names of the inputs in the order of run.
+func (c *Contract) inputs() []string {
+	names := []string{c.IDs, c.Mask}
+	for _, optional := range []string{c.Positions, c.Keep, c.Branch} {
+		if optional != "" {
+			names = append(names, optional)
+		}
+	}
+	for _, kv := range c.KV {
+		names = append(names, kv.Past)
+	}
+	return names
+}
+
+// outputs returns the names of the outputs in the order of run.
+func (c *Contract) outputs() []string {
+	names := []string{c.Logits}
+	for _, kv := range c.KV {
+		names = append(names, kv.Present)
+	}
+	return names
+}
+
+// run runs the graph once on what the arena holds, whose views are t. Past and present may be the same tensors. Logits may be nil: then
+// ONNX Runtime allots them; it returns them in both cases.
+func (r *runner) run(a *arena, t *tensors, logits ort.Value, past, present []ort.Value) (ort.Value, error) {
+	in := append(r.in[:0], t.ids, t.mask)
+	if r.contract.Positions != "" {
+		in = append(in, t.positions)
+	}
+	if r.contract.Keep != "" {
+		in = append(in, a.keepValue)
+	}
+	if r.contract.Branch != "" {
+		in = append(in, a.branchVal)
+	}
+	in = append(in, past...)
+	out := append(append(r.out[:0], logits), present...)
+	r.in, r.out = in, out
+	if err := r.session.Run(in, out); err != nil {
+		return nil, err
+	}
+	return out[0], nil
+}
+
+// close frees the graph.
+func (r *runner) close() error {
+	if r.session == nil {
+		return nil
+	}
+	err := r.session.Destroy()
+	r.session = nil
+	return err
+}
