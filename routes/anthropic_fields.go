@@ -41,19 +41,17 @@ var messagesFields = newTable(
 			return err
 		}},
 		variablesField(func(r *messagesRequest) *conversation { return &r.conversation }),
-		refusedField[messagesRequest]("tool_choice", "tools are not supported", hasType("auto"), hasType("none")),
+		toolsRow(anthropicToolFields, func(r *messagesRequest) *toolbox { return &r.conversation.tools }),
+		{name: "tool_choice", schema: anthropicChoiceFields.schema(), read: readAnthropicChoice},
 	},
-	refusedFields[messagesRequest]("container", "mcp_servers", "output_format", "tools"),
+	refusedFields[messagesRequest]("container", "mcp_servers", "output_format"),
 	inertFields[messagesRequest]("cache_control", "context_management", "inference_geo", "metadata", "output_config", "service_tier", "thinking"),
 )
 
 // anthropicMessageFields are the fields of a message.
 var anthropicMessageFields = newReplayedTable([]field[wireMessage]{
 	roleField("user", "assistant"),
-	{name: "content", schema: contentSchema(blockFields.schema()), read: func(d *decoder, at string, v value, m *wireMessage) (err error) {
-		m.Content, err = readBlocks(d, at, v)
-		return err
-	}},
+	{name: "content", schema: contentSchema(oneSchema(blockFields.schema(), toolUseFields.schema(), toolResultFields.schema())), read: readMessageBlocks},
 })
 
 // blockFields are the fields of a block of text.
@@ -62,6 +60,11 @@ var blockFields = newReplayedTable(partFields.rows, inertFields[contentPart]("ca
 // readBlocks reads a string or a list of blocks of text, which a line break joins. Blocks of a model's thinking are left out and listed:
 // clients send them back, and models that think expect them gone too.
 func readBlocks(d *decoder, at string, v value) (string, error) {
+	return readBlocksAnd(nil, d, at, v)
+}
+
+// readBlocksAnd is readBlocks where other blocks may be too, each of which goes to the reader of its type.
+func readBlocksAnd(others map[string]func(d *decoder, at string, v value) error, d *decoder, at string, v value) (string, error) {
 	switch v.kind {
 	case kindText:
 		return v.text, nil
@@ -73,13 +76,19 @@ func readBlocks(d *decoder, at string, v value) (string, error) {
 	for i, of := range v.list {
 		at := fmt.Sprintf("%s[%d]", at, i)
 		if typ := of.get("type"); of.kind == kindObject && typ.kind == kindText {
+			if read := others[typ.text]; read != nil {
+				if err := read(d, at, of); err != nil {
+					return "", err
+				}
+				continue
+			}
 			switch typ.text {
 			case "text":
 			case "thinking", "redacted_thinking":
 				d.ignored = append(d.ignored, at)
 				continue
-			case "tool_use", "tool_result", "server_tool_use":
-				return "", notSupported(at, "%s: tools are not supported", at)
+			case "tool_use", "tool_result":
+				return "", invalid(at, "%s: a block of the type %s cannot be here", at, quote(typ.text))
 			case "document":
 				return "", notSupported(at, "%s: file input is not supported", at)
 			default:
@@ -108,6 +117,9 @@ func (r *messagesRequest) talk() (conversation, error) {
 		return conversation{}, notSupported("messages", "messages: the last message is the assistant's, and continuing it is not supported")
 	}
 	conv := r.conversation
+	if err := conv.tools.check(); err != nil {
+		return conversation{}, err
+	}
 	if r.system != "" {
 		conv.messages = slices.Insert(slices.Clone(messages), 0, template.Message{Role: "system", Content: r.system})
 	}

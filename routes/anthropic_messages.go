@@ -1,11 +1,13 @@
 package routes
 
 import (
+	"encoding/json"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
 	"ortserve/engine"
+	"ortserve/toolcall"
 )
 
 // anthropicMessage is the answer of POST /v1/messages.
@@ -20,9 +22,20 @@ type anthropicMessage struct {
 	Usage        anthropicUsage   `json:"usage"`
 }
 
+// anthropicBlock is a block of content, or what a stream adds to one: text, or a call of a tool.
 type anthropicBlock struct {
-	Type string `json:"type"`
-	Text string `json:"text"`
+	Type        string  `json:"type"`
+	Text        *string `json:"text,omitempty"`
+	ID          string  `json:"id,omitempty"`
+	Name        string  `json:"name,omitempty"`
+	Input       any     `json:"input,omitempty"` // of a call: an object
+	PartialJSON *string `json:"partial_json,omitempty"`
+}
+
+func textBlock(text string) anthropicBlock { return anthropicBlock{Type: "text", Text: &text} }
+
+func callBlock(c toolCall) anthropicBlock {
+	return anthropicBlock{Type: "tool_use", ID: c.id, Name: c.name, Input: json.RawMessage(c.arguments)}
 }
 
 // anthropicUsage counts prompt tokens that were cached apart from the others.
@@ -123,7 +136,7 @@ func (s *server) messages(c *fiber.Ctx) error {
 			return order{}, nil, err
 		}
 		id, err := s.newID()
-		f := &messageFrames{g: g, stops: req.sampling.stop, message: anthropicMessage{
+		f := &messageFrames{g: g, calls: g.reader(&conv.tools, "toolu_", id), stops: req.sampling.stop, message: anthropicMessage{
 			ID: "msg_" + id, Type: "message", Role: "assistant", Model: g.name, Content: []anthropicBlock{},
 		}}
 		return order{
@@ -146,12 +159,15 @@ func (s *server) countTokens(c *fiber.Ctx) error {
 }
 
 // stopReason says why an answer ended, and which stop sequence ended it.
-func (g *generation) stopReason(a answer, stops []string) (reason, sequence *string) {
+func (f *messageFrames) stopReason(a answer) (reason, sequence *string) {
 	text := func(s string) *string { return &s }
-	if a.finish == engine.FinishLength {
+	switch {
+	case a.finish == engine.FinishLength:
 		return text("max_tokens"), nil
+	case f.calls.finish(0, a.finish) == "tool_calls":
+		return text("tool_use"), nil
 	}
-	if stop, ok := g.stoppedBy(a, stops); ok {
+	if stop, ok := f.g.stoppedBy(a, f.stops); ok {
 		return text("stop_sequence"), &stop
 	}
 	return text("end_turn"), nil
@@ -174,17 +190,28 @@ func (g *generation) stoppedBy(a answer, stops []string) (string, bool) {
 // messageFrames writes a message.
 type messageFrames struct {
 	g       *generation
+	calls   *callReader
 	stops   []string
 	message anthropicMessage
 	begun   bool
+	blocks  int  // begun so far
+	text    bool // the last of them is text, and open
 	answer  answer
-	text    strings.Builder
+	said    strings.Builder
 }
 
 func (f *messageFrames) whole(answers []answer, u engine.Usage) any {
 	m := f.message
-	m.Content = []anthropicBlock{{Type: "text", Text: answers[0].text}}
-	m.StopReason, m.StopSequence = f.g.stopReason(answers[0], f.stops)
+	text, calls := f.calls.read(0, answers[0])
+	if text != "" || len(calls) == 0 {
+		m.Content = append(m.Content, textBlock(text))
+	}
+	for _, c := range calls {
+		if c.whole { // input is an object, which cannot be cut
+			m.Content = append(m.Content, callBlock(c))
+		}
+	}
+	m.StopReason, m.StopSequence = f.stopReason(answers[0])
 	m.Usage = anthropicUsageOf(u)
 	return m
 }
@@ -194,22 +221,53 @@ func (f *messageFrames) event(w *frameWriter, _ int, ev engine.Event) {
 		f.begun = true
 		f.message.Usage.InputTokens = len(f.g.prompts[0]) // what of it was cached is known at the end
 		w.named("message_start", messageStart{"message_start", f.message})
-		w.named("content_block_start", blockStart{"content_block_start", 0, anthropicBlock{Type: "text"}})
+		if len(f.calls.names) == 0 { // it will be text
+			f.open(w, textBlock(""))
+		}
 	}
 	f.answer.tokens = append(f.answer.tokens, ev.Tokens...)
-	f.text.WriteString(ev.Text)
-	if ev.Text != "" {
-		w.named("content_block_delta", blockDelta{"content_block_delta", 0, anthropicBlock{"text_delta", ev.Text}})
+	f.said.WriteString(ev.Text)
+	for _, p := range f.calls.pieces(0, ev) {
+		switch p.Kind {
+		case toolcall.Text:
+			if !f.text {
+				f.open(w, textBlock(""))
+			}
+			f.delta(w, anthropicBlock{Type: "text_delta", Text: &p.Text})
+		case toolcall.Begin:
+			f.open(w, callBlock(toolCall{id: f.calls.callID(0, p.Call), name: p.Text, arguments: "{}"}))
+		case toolcall.Arguments:
+			f.delta(w, anthropicBlock{Type: "input_json_delta", PartialJSON: &p.Text})
+		}
 	}
 	f.answer.finish = ev.Finish
 }
 
+// open begins a block, and ends the one before.
+func (f *messageFrames) open(w *frameWriter, b anthropicBlock) {
+	f.shut(w)
+	w.named("content_block_start", blockStart{"content_block_start", f.blocks, b})
+	f.blocks++
+	f.text = b.Type == "text"
+}
+
+// shut ends the last block.
+func (f *messageFrames) shut(w *frameWriter) {
+	if f.blocks > 0 {
+		w.named("content_block_stop", blockStop{"content_block_stop", f.blocks - 1})
+	}
+}
+
+func (f *messageFrames) delta(w *frameWriter, b anthropicBlock) {
+	w.named("content_block_delta", blockDelta{"content_block_delta", f.blocks - 1, b})
+}
+
 func (f *messageFrames) end(w *frameWriter, u engine.Usage) {
-	f.answer.text = f.text.String()
+	f.answer.text = f.said.String()
 	var stop anthropicStop
-	stop.StopReason, stop.StopSequence = f.g.stopReason(f.answer, f.stops)
+	stop.StopReason, stop.StopSequence = f.stopReason(f.answer)
 	usage := anthropicUsageOf(u)
-	w.named("content_block_stop", blockStop{"content_block_stop", 0})
+	f.shut(w)
 	w.named("message_delta", messageDelta{"message_delta", stop, &usage})
 	w.named("message_stop", messageStop{"message_stop"})
 }

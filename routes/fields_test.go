@@ -110,6 +110,17 @@ func TestTables(t *testing.T) {
 	checkTable(t, "options", optionFields)
 	checkTable(t, "Ollama's messages", ollamaMessageFields)
 	checkTable(t, "show", showFields)
+	checkTable(t, "tools of chat", chatToolFields, "type")
+	checkTable(t, "functions", functionFields)
+	checkTable(t, "tools of responses", responseToolFields, "type")
+	checkTable(t, "Anthropic's tools", anthropicToolFields, "type")
+	checkTable(t, "Anthropic's tool_choice", anthropicChoiceFields, "type")
+	checkTable(t, "calls", wireCallFields, "type")
+	checkTable(t, "functions of calls", wireFunctionFields)
+	checkTable(t, "blocks of calls", toolUseFields, "type")
+	checkTable(t, "blocks of results", toolResultFields, "type")
+	checkTable(t, "items of calls", callItemFields, "type")
+	checkTable(t, "items of results", resultItemFields, "type")
 }
 
 // Every number of both dialects, with the values that peers fall over.
@@ -200,8 +211,10 @@ func TestMessages(t *testing.T) {
 		"messages[0].content[0]: image input is not supported")
 	g(`[{"role":"user","content":"a"},{"role":"user","Content":"hi"}]`, "messages[1].content",
 		`the field "Content" of messages[1] is spelled "content"`)
-	g(`[{"role":"assistant","tool_calls":[{"id":"x"}]}]`, "messages[0].tool_calls",
-		"messages[0].tool_calls is not supported: tools are not supported")
+	g(`[{"role":"assistant","tool_calls":[{"id":"x"}]}]`, "messages[0].tool_calls[0].function.name", "messages[0].tool_calls[0].function.name is missing")
+	g(`[{"role":"user","tool_calls":[{"function":{"name":"x"}}]}]`, "messages[0].tool_calls", "messages[0].tool_calls: only a message of the assistant's has calls")
+	g(`[{"role":"assistant","tool_calls":[{"type":"custom"}]}]`, "messages[0].tool_calls[0]", `messages[0].tool_calls[0]: a call of the type "custom" is not supported`)
+	g(`[{"role":"assistant","function_call":{"name":"x"}}]`, "messages[0].function_call", "messages[0].function_call is not supported: use tool_calls")
 }
 
 func TestIgnoredNamesAreListed(t *testing.T) {

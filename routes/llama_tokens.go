@@ -36,7 +36,7 @@ var tokenizeFields = newTable([]field[tokenizeRequest]{
 	generationPromptField(func(r *tokenizeRequest) *bool { return &r.withoutGenerationStart }),
 	refusedField[tokenizeRequest]("continue_final_message", ""),
 	refusedField[tokenizeRequest]("chat_template", "the model's own is used"),
-	refusedField[tokenizeRequest]("tools", ""),
+	toolsField(func(r *tokenizeRequest) *toolbox { return &r.conversation.tools }),
 })
 
 // optionalText is a row of a string that may be absent, which is not the same as empty.
@@ -210,7 +210,7 @@ var applyTemplateFields = newTable([]field[applyTemplateRequest]{
 	}},
 	variablesField(func(r *applyTemplateRequest) *conversation { return &r.conversation }),
 	generationPromptField(func(r *applyTemplateRequest) *bool { return &r.conversation.open }),
-	refusedField[applyTemplateRequest]("tools", ""),
+	toolsField(func(r *applyTemplateRequest) *toolbox { return &r.conversation.tools }),
 	refusedField[applyTemplateRequest]("chat_template", "the model's own is used"),
 })
 

@@ -1,11 +1,13 @@
 package routes
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 
 	"ortserve/engine"
+	"ortserve/toolcall"
 )
 
 // chatAnswer is a line of /api/chat's stream, and the answer that is not streamed.
@@ -21,8 +23,21 @@ type chatAnswer struct {
 
 // ollamaMessage is the message of an answer.
 type ollamaMessage struct {
-	Role    string `json:"role"`
-	Content string `json:"content"`
+	Role      string       `json:"role"`
+	Content   string       `json:"content"`
+	ToolCalls []ollamaCall `json:"tool_calls,omitempty"`
+}
+
+// ollamaCall is a call of a tool.
+type ollamaCall struct {
+	ID       string         `json:"id"`
+	Function ollamaFunction `json:"function"`
+}
+
+type ollamaFunction struct {
+	Index     int    `json:"index"`
+	Name      string `json:"name"`
+	Arguments any    `json:"arguments"`
 }
 
 // chat serves POST /api/chat.
@@ -37,12 +52,19 @@ func (s *server) chat(c *fiber.Ctx) error {
 	if len(req.conversation.messages) == 0 {
 		return s.loadOnly(c, req.model, func(g *generation) any { return (&chatLines{g: g}).last(loadReason(req.keepAlive), "", engine.Usage{}) })
 	}
+	if err := req.conversation.tools.check(); err != nil {
+		return err
+	}
 	return ollamaParam(s.answer(c, work{model: req.model, stream: req.stream, lines: true, order: func(g *generation) (order, form, error) {
 		prompt, gone, err := g.ollamaPrompt(&req)
+		if err != nil {
+			return order{}, nil, err
+		}
 		g.reportWindow(c, &req.options)
+		id, err := s.newID()
 		return order{
 			prompts: [][]int32{prompt}, sampling: &req.options.sampling, defaults: ollamaDefaults, limits: req.options.limits(),
-		}, &chatLines{g: g, cut: gone}, err
+		}, &chatLines{g: g, calls: g.reader(&req.conversation.tools, "call_", id), cut: gone}, err
 	}}))
 }
 
@@ -57,24 +79,47 @@ func (g *generation) ollamaPrompt(req *ollamaChatRequest) (prompt []int32, gone 
 
 // chatLines writes the answers of /api/chat.
 type chatLines struct {
-	g   *generation
-	cut cut
+	g     *generation
+	calls *callReader
+	call  toolCall // of a stream, as far as it has come
+	cut   cut
 }
 
 func (f *chatLines) whole(answers []answer, u engine.Usage) any {
-	return f.last(string(answers[0].finish), answers[0].text, u)
+	text, calls := f.calls.read(0, answers[0])
+	a := f.last(string(answers[0].finish), text, u)
+	for i, c := range calls {
+		if c.whole { // arguments are an object here, which cannot be cut
+			a.Message.ToolCalls = append(a.Message.ToolCalls, ollamaCallOf(i, c))
+		}
+	}
+	return a
+}
+
+func ollamaCallOf(i int, c toolCall) ollamaCall {
+	return ollamaCall{ID: c.id, Function: ollamaFunction{Index: i, Name: c.name, Arguments: json.RawMessage(c.arguments)}}
 }
 
 func (f *chatLines) event(w *frameWriter, _ int, ev engine.Event) {
-	if ev.Text != "" {
-		w.line(chatAnswer{
-			Model: f.g.name, CreatedAt: f.g.createdAt(),
-			Message: ollamaMessage{Role: "assistant", Content: ev.Text},
-		})
+	for _, p := range f.calls.pieces(0, ev) {
+		switch p.Kind {
+		case toolcall.Text:
+			f.line(w, ollamaMessage{Role: "assistant", Content: p.Text})
+		case toolcall.Begin:
+			f.call = toolCall{id: f.calls.callID(0, p.Call), name: p.Text}
+		case toolcall.Arguments:
+			f.call.arguments += p.Text
+		case toolcall.End:
+			f.line(w, ollamaMessage{Role: "assistant", ToolCalls: []ollamaCall{ollamaCallOf(p.Call, f.call)}})
+		}
 	}
 	if ev.Finish != "" {
 		w.line(f.last(string(ev.Finish), "", ev.Usage))
 	}
+}
+
+func (f *chatLines) line(w *frameWriter, m ollamaMessage) {
+	w.line(chatAnswer{Model: f.g.name, CreatedAt: f.g.createdAt(), Message: m})
 }
 
 func (f *chatLines) end(*frameWriter, engine.Usage) {}

@@ -93,11 +93,11 @@ var ollamaChatFields = newTable(
 		}},
 		boolField("stream", func(r *ollamaChatRequest) *bool { return &r.stream }),
 		optionsField(func(r *ollamaChatRequest) *ollamaOptions { return &r.options }),
-		refusedField[ollamaChatRequest]("tools", "the answer is text"),
 		boolField("truncate", func(r *ollamaChatRequest) *bool { return &r.truncate }),
 		keepAliveField(func(r *ollamaChatRequest) **time.Duration { return &r.keepAlive }),
 	},
 	answerFields[ollamaChatRequest](),
+	toolRows(chatToolFields, func(r *ollamaChatRequest) *toolbox { return &r.conversation.tools }),
 	inertFields[ollamaChatRequest]("shift"),
 )
 
@@ -165,8 +165,10 @@ var ollamaMessageFields = newReplayedTable([]field[wireMessage]{
 		return nil
 	}},
 	refusedField[wireMessage]("images", "image input is not supported"),
-	refusedField[wireMessage]("tool_calls", "tools are not supported"),
-}, inertFields[wireMessage]("tool_name", "tool_call_id"))
+	callsField,
+	keyField("tool_name", "name"),
+	keyField("tool_call_id", "tool_call_id"),
+})
 
 // readTokens reads a list of token ids. Whether the model has them is the engine's to say.
 func readTokens(at string, v value) ([]int32, error) {

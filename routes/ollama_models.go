@@ -49,12 +49,17 @@ func detailsOf(m *models.Model) ollamaDetails {
 func ollamaModelOf(m *models.Model) ollamaModel {
 	return ollamaModel{
 		Name: m.Name, Model: m.Name, ModifiedAt: m.Modified, Size: m.Size, Digest: m.Digest,
-		Details: detailsOf(m), Capabilities: capabilities,
+		Details: detailsOf(m), Capabilities: capabilities(m),
 	}
 }
 
-// capabilities is what the models of this server can do.
-var capabilities = []string{"completion"}
+// capabilities is what a model can do. Every model that chats can be told of tools.
+func capabilities(m *models.Model) []string {
+	if m.ChatTemplate == "" {
+		return []string{"completion"}
+	}
+	return []string{"completion", "tools"}
+}
 
 // ollamaModels is the answer of /api/tags and /api/ps.
 type ollamaModels struct {
@@ -136,7 +141,7 @@ func (s *server) show(c *fiber.Ctx) error {
 		Template:     m.ChatTemplate,
 		Details:      detailsOf(m),
 		ModelInfo:    s.infoOf(m),
-		Capabilities: capabilities,
+		Capabilities: capabilities(m),
 		ModifiedAt:   m.Modified,
 	})
 }

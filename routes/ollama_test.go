@@ -134,7 +134,7 @@ func TestOllamaModelsBytes(t *testing.T) {
 	}
 	const details = `"details":{"parent_model":"","format":"onnx","family":"llama","families":["llama"],"parameter_size":"140K","quantization_level":"fp32"}`
 	const model = `{"name":"tiny:1b","model":"tiny:1b","modified_at":"2026-08-21T10:00:00.123456789Z","size":12345,"digest":"D",` + details
-	f("GET", "/api/tags", "", `{"models":[`+model+`,"capabilities":["completion"]}]}`)
+	f("GET", "/api/tags", "", `{"models":[`+model+`,"capabilities":["completion","tools"]}]}`)
 	f("GET", "/api/ps", "", `{"models":[`+model+`,"expires_at":"2999-12-31T00:00:00Z","size_vram":0,"context_length":256}]}`)
 	f("GET", "/api/version", "", `{"version":"0.33.0","ortserve":"1.2.3"}`)
 	f("GET", "/version", "", `{"version":"0.33.0","ortserve":"1.2.3"}`)

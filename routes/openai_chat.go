@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"ortserve/engine"
+	"ortserve/toolcall"
 )
 
 // chatCompletion is the answer that is not streamed.
@@ -27,10 +28,24 @@ type chatChoice struct {
 	FinishReason string      `json:"finish_reason"`
 }
 
+// chatMessage is the message of an answer. Its content is null where it has calls and no text.
 type chatMessage struct {
-	Role    string  `json:"role"`
-	Content string  `json:"content"`
-	Refusal *string `json:"refusal"`
+	Role      string     `json:"role"`
+	Content   *string    `json:"content"`
+	ToolCalls []chatCall `json:"tool_calls,omitempty"`
+	Refusal   *string    `json:"refusal"`
+}
+
+// chatCall is a call of a tool.
+type chatCall struct {
+	ID       string       `json:"id"`
+	Type     string       `json:"type"`
+	Function chatFunction `json:"function"`
+}
+
+type chatFunction struct {
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"`
 }
 
 // chatChunk is an event of the answer that is streamed.
@@ -50,7 +65,7 @@ type chunkChoice struct {
 	FinishReason *string `json:"finish_reason"`
 }
 
-// The deltas: the role, once and first; a piece of text; nothing, with the finish reason.
+// The deltas: the role, once and first; a piece of text; a call's beginning; a piece of its arguments; nothing, with the finish reason.
 type (
 	roleDelta struct {
 		Role    string  `json:"role"`
@@ -58,6 +73,20 @@ type (
 	}
 	textDelta struct {
 		Content string `json:"content"`
+	}
+	callDelta struct {
+		ToolCalls [1]any `json:"tool_calls"` // of callBegin or callPiece
+	}
+	callBegin struct {
+		Index int `json:"index"`
+		chatCall
+	}
+	callPiece struct {
+		Index    int           `json:"index"`
+		Function argumentPiece `json:"function"`
+	}
+	argumentPiece struct {
+		Arguments string `json:"arguments"`
 	}
 	lastDelta struct{}
 )
@@ -95,13 +124,16 @@ func (s *server) chatCompletions(c *fiber.Ctx) error {
 	if err := req.check(); err != nil {
 		return err
 	}
+	if err := req.conversation.tools.check(); err != nil {
+		return err
+	}
 	return s.answer(c, work{model: req.model, salt: req.cacheSalt, stream: req.stream, order: func(g *generation) (order, form, error) {
 		prompt, err := g.chatPrompt(req.conversation)
 		if err != nil {
 			return order{}, nil, err
 		}
 		id, err := s.newID()
-		f := &chatFrames{usage: req.includeUsage, begun: map[int]bool{}, chunk: chatChunk{
+		f := &chatFrames{calls: g.reader(&req.conversation.tools, "call_", id), usage: req.includeUsage, begun: map[int]bool{}, chunk: chatChunk{
 			ID: "chatcmpl-" + id, Object: "chat.completion.chunk", Created: s.now().Unix(), Model: g.name, SystemFingerprint: g.Fingerprint,
 		}}
 		return order{
@@ -112,6 +144,7 @@ func (s *server) chatCompletions(c *fiber.Ctx) error {
 
 // chatFrames writes a chat completion.
 type chatFrames struct {
+	calls *callReader
 	chunk chatChunk    // what all chunks have in common
 	usage bool         // a chunk with the usage is wanted
 	begun map[int]bool // the answers whose role has been sent
@@ -120,7 +153,15 @@ type chatFrames struct {
 func (f *chatFrames) whole(answers []answer, u engine.Usage) any {
 	choices := make([]chatChoice, len(answers))
 	for i, a := range answers {
-		choices[i] = chatChoice{Index: i, Message: chatMessage{Role: "assistant", Content: a.text}, FinishReason: string(a.finish)}
+		text, calls := f.calls.read(i, a)
+		m := chatMessage{Role: "assistant"}
+		if text != "" || len(calls) == 0 {
+			m.Content = &text
+		}
+		for _, c := range calls {
+			m.ToolCalls = append(m.ToolCalls, chatCall{c.id, "function", chatFunction{c.name, c.arguments}})
+		}
+		choices[i] = chatChoice{Index: i, Message: m, FinishReason: f.calls.finish(i, a.finish)}
 	}
 	return chatCompletion{
 		ID: f.chunk.ID, Object: "chat.completion", Created: f.chunk.Created, Model: f.chunk.Model, SystemFingerprint: f.chunk.SystemFingerprint,
@@ -134,11 +175,18 @@ func (f *chatFrames) event(w *frameWriter, choice int, ev engine.Event) {
 		f.begun[choice] = true
 		f.send(w, choice, roleDelta{Role: "assistant"}, nil)
 	}
-	if ev.Text != "" {
-		f.send(w, choice, textDelta{Content: ev.Text}, nil)
+	for _, p := range f.calls.pieces(choice, ev) {
+		switch p.Kind {
+		case toolcall.Text:
+			f.send(w, choice, textDelta{Content: p.Text}, nil)
+		case toolcall.Begin:
+			f.send(w, choice, callDelta{[1]any{callBegin{p.Call, chatCall{f.calls.callID(choice, p.Call), "function", chatFunction{Name: p.Text}}}}}, nil)
+		case toolcall.Arguments:
+			f.send(w, choice, callDelta{[1]any{callPiece{p.Call, argumentPiece{p.Text}}}}, nil)
+		}
 	}
 	if ev.Finish != "" {
-		reason := string(ev.Finish)
+		reason := f.calls.finish(choice, ev.Finish)
 		f.send(w, choice, lastDelta{}, &reason)
 	}
 }

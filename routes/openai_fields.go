@@ -103,14 +103,15 @@ var chatFields = newTable(
 		tokenLimitField("max_completion_tokens", func(r *chatRequest) **int64 { return &r.maxCompletionTokens }),
 		variablesField(func(r *chatRequest) *conversation { return &r.conversation }),
 		onlyField[chatRequest]("add_generation_prompt", "an answer is always begun anew", isTrue),
-		refusedField[chatRequest]("tool_choice", "tools are not supported", isText("none", "auto")),
-		refusedField[chatRequest]("function_call", "functions are not supported", isText("none", "auto")),
+		refusedField[chatRequest]("function_call", "use tool_choice", isText("none", "auto")),
+		refusedField[chatRequest]("functions", "use tools"),
 		refusedField[chatRequest]("modalities", "the answer is text", isListOf("text")),
 		refusedField[chatRequest]("chat_template", "the model's own is used"),
 	},
 	openaiFields(func(r *chatRequest) *openaiRequest { return &r.openaiRequest }),
-	refusedFields[chatRequest]("audio", "continue_final_message", "documents", "echo", "functions", "tools", "top_logprobs", "web_search_options"),
-	inertFields[chatRequest]("parallel_tool_calls", "prediction", "reasoning_effort", "verbosity"),
+	toolRows(chatToolFields, func(r *chatRequest) *toolbox { return &r.conversation.tools }),
+	refusedFields[chatRequest]("audio", "continue_final_message", "documents", "echo", "top_logprobs", "web_search_options"),
+	inertFields[chatRequest]("prediction", "reasoning_effort", "verbosity"),
 )
 
 // variablesField is the row of what a template is given besides the messages.
@@ -142,7 +143,9 @@ func tokenLimitField[T any](name string, of func(*T) **int64) field[T] {
 // wireMessage is a message of either dialect.
 type wireMessage struct {
 	template.Message
-	role bool // it has one
+	role   bool               // it has one
+	before []template.Message // results of tools that came in the same message
+	only   bool               // it has nothing but those
 }
 
 // openaiMessageFields are the fields of a message. Clients send back what they received, so most of what a message may hold besides
@@ -150,16 +153,11 @@ type wireMessage struct {
 var openaiMessageFields = newReplayedTable([]field[wireMessage]{
 	roleField("system", "user", "assistant", "tool", "function", "developer"),
 	{name: "content", schema: contentSchema(partFields.schema()), read: readContent},
-	{name: "name", schema: textSchema, read: func(_ *decoder, at string, v value, m *wireMessage) error {
-		if v.kind != kindText {
-			return wrongType(at, "a string", v)
-		}
-		m.Fields = map[string]any{"name": v.text}
-		return nil
-	}},
-	refusedField[wireMessage]("tool_calls", "tools are not supported"),
-	refusedField[wireMessage]("function_call", "functions are not supported"),
-}, inertFields[wireMessage]("tool_call_id"))
+	keyField("name", "name"),
+	callsField,
+	keyField("tool_call_id", "tool_call_id"),
+	refusedField[wireMessage]("function_call", "use tool_calls"),
+})
 
 // roleField is the row of a message's role.
 func roleField(roles ...string) field[wireMessage] {
@@ -193,7 +191,13 @@ func readMessages(d *decoder, t *table[wireMessage], at string, v value) ([]temp
 		if !m.role {
 			return nil, invalid(at+".role", "%s.role is missing", at)
 		}
-		messages = append(messages, m.Message)
+		if len(callsOf(m.Message)) > 0 && m.Role != "assistant" {
+			return nil, invalid(at+".tool_calls", "%s.tool_calls: only a message of the assistant's has calls", at)
+		}
+		messages = append(messages, m.before...)
+		if !m.only {
+			messages = append(messages, m.Message)
+		}
 	}
 	return messages, nil
 }

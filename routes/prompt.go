@@ -12,6 +12,7 @@ import (
 // conversation is what a prompt is made of.
 type conversation struct {
 	messages  []template.Message
+	tools     toolbox
 	variables map[string]any // chat_template_kwargs
 	open      bool           // no answer is begun: add_generation_prompt is false
 }
@@ -29,8 +30,13 @@ func (g *generation) render(conv conversation) (template.Prompt, error) {
 	if g.Template == nil {
 		return template.Prompt{}, notSupported("messages", "%s does not support chat: it has no chat template", quote(g.name))
 	}
+	messages, tools, err := g.forTemplate(conv)
+	if err != nil {
+		return template.Prompt{}, err
+	}
 	return g.Template.Render(template.Input{
-		Messages:            conv.messages,
+		Messages:            messages,
+		Tools:               tools,
 		AddGenerationPrompt: !conv.open,
 		Variables:           conv.variables,
 		BOS:                 g.Model.BOSToken,

@@ -1,12 +1,6 @@
 package routes
 
-import (
-	"strings"
-
-	"github.com/gofiber/fiber/v2"
-
-	"ortserve/engine"
-)
+import "github.com/gofiber/fiber/v2"
 
 // response is the answer of POST /v1/responses, and part of events of its stream.
 type response struct {
@@ -20,15 +14,15 @@ type response struct {
 	Instructions       *string            `json:"instructions"`
 	MaxOutputTokens    *int64             `json:"max_output_tokens"`
 	Model              string             `json:"model"`
-	Output             []outputMessage    `json:"output"`
+	Output             []outputItem       `json:"output"`
 	ParallelToolCalls  bool               `json:"parallel_tool_calls"`
 	PreviousResponseID *string            `json:"previous_response_id"`
 	Reasoning          responseReasoning  `json:"reasoning"`
 	Store              bool               `json:"store"`
 	Temperature        float64            `json:"temperature"`
 	Text               responseText       `json:"text"`
-	ToolChoice         string             `json:"tool_choice"`
-	Tools              []struct{}         `json:"tools"`
+	ToolChoice         any                `json:"tool_choice"`
+	Tools              []responseTool     `json:"tools"`
 	TopP               float64            `json:"top_p"`
 	Truncation         string             `json:"truncation"`
 	Usage              *responseUsage     `json:"usage"`
@@ -64,12 +58,28 @@ type (
 	reasoningTokens struct {
 		ReasoningTokens int `json:"reasoning_tokens"`
 	}
-	outputMessage struct {
-		ID      string       `json:"id"`
-		Type    string       `json:"type"`
-		Status  string       `json:"status"`
-		Role    string       `json:"role"`
-		Content []outputText `json:"content"`
+	responseTool struct {
+		Type        string  `json:"type"`
+		Name        string  `json:"name"`
+		Description *string `json:"description"`
+		Parameters  any     `json:"parameters"`
+		Strict      bool    `json:"strict"`
+	}
+	namedTool struct {
+		Type string `json:"type"`
+		Name string `json:"name"`
+	}
+
+	// outputItem is a message, or a call of a tool.
+	outputItem struct {
+		ID        string        `json:"id"`
+		Type      string        `json:"type"`
+		Status    string        `json:"status"`
+		Role      string        `json:"role,omitempty"`
+		Content   *[]outputText `json:"content,omitempty"`
+		Arguments *string       `json:"arguments,omitempty"`
+		CallID    string        `json:"call_id,omitempty"`
+		Name      string        `json:"name,omitempty"`
 	}
 	outputText struct {
 		Type        string     `json:"type"`
@@ -81,17 +91,19 @@ type (
 
 // responseEvent is an event of a stream. What an event does not have is left out.
 type responseEvent struct {
-	Type           string         `json:"type"`
-	SequenceNumber int            `json:"sequence_number"`
-	Response       *response      `json:"response,omitempty"`
-	ItemID         string         `json:"item_id,omitempty"`
-	OutputIndex    *int           `json:"output_index,omitempty"`
-	ContentIndex   *int           `json:"content_index,omitempty"`
-	Item           *outputMessage `json:"item,omitempty"`
-	Part           *outputText    `json:"part,omitempty"`
-	Delta          string         `json:"delta,omitempty"`
-	Text           *string        `json:"text,omitempty"`
-	Logprobs       *[]struct{}    `json:"logprobs,omitempty"`
+	Type           string      `json:"type"`
+	SequenceNumber int         `json:"sequence_number"`
+	Response       *response   `json:"response,omitempty"`
+	ItemID         string      `json:"item_id,omitempty"`
+	OutputIndex    *int        `json:"output_index,omitempty"`
+	ContentIndex   *int        `json:"content_index,omitempty"`
+	Item           *outputItem `json:"item,omitempty"`
+	Part           *outputText `json:"part,omitempty"`
+	Delta          string      `json:"delta,omitempty"`
+	Text           *string     `json:"text,omitempty"`
+	Logprobs       *[]struct{} `json:"logprobs,omitempty"`
+	Name           string      `json:"name,omitempty"`
+	Arguments      *string     `json:"arguments,omitempty"`
 }
 
 // responseFailure is the event of an error inside a stream.
@@ -123,9 +135,7 @@ func (s *server) responses(c *fiber.Ctx) error {
 			o.limits.maxTokens = int(max(*req.maxTokens, 0))
 		}
 		id, err := s.newID()
-		return o, &responseFrames{response: g.response(&req, id), item: outputMessage{
-			ID: "msg_" + id, Type: "message", Status: "in_progress", Role: "assistant", Content: []outputText{},
-		}}, err
+		return o, &responseFrames{response: g.response(&req, id), id: id, calls: g.reader(&req.tools, "call_", id)}, err
 	}})
 }
 
@@ -134,9 +144,16 @@ func (g *generation) response(req *responsesRequest, id string) response {
 	p := req.sampling.params(g.Model.Generation, openaiDefaults)
 	r := response{
 		ID: "resp_" + id, Object: "response", CreatedAt: g.server.now().Unix(), Status: "in_progress",
-		Instructions: req.instructions, MaxOutputTokens: req.maxTokens, Model: g.name, Output: []outputMessage{}, ParallelToolCalls: true,
-		Temperature: p.Temperature, Text: responseText{responseFormat{"text"}}, ToolChoice: "auto", Tools: []struct{}{}, TopP: p.TopP,
+		Instructions: req.instructions, MaxOutputTokens: req.maxTokens, Model: g.name, Output: []outputItem{}, ParallelToolCalls: !req.tools.single,
+		Temperature: p.Temperature, Text: responseText{responseFormat{"text"}}, ToolChoice: req.tools.echo(), Tools: []responseTool{}, TopP: p.TopP,
 		Truncation: "disabled", User: req.user, Metadata: map[string]any{},
+	}
+	for _, t := range req.tools.all {
+		of := responseTool{Type: "function", Name: t.name, Parameters: t.parameterSchema().json(), Strict: t.strict}
+		if t.description != "" {
+			of.Description = &t.description
+		}
+		r.Tools = append(r.Tools, of)
 	}
 	if req.metadata != nil {
 		for _, m := range req.metadata.members {
@@ -144,6 +161,14 @@ func (g *generation) response(req *responsesRequest, id string) response {
 		}
 	}
 	return r
+}
+
+// echo is the choice as responses tell it.
+func (t *toolbox) echo() any {
+	if t.choice == chooseNamed {
+		return namedTool{"function", t.named}
+	}
+	return map[toolChoice]string{chooseAuto: "auto", chooseNone: "none", chooseRequired: "required"}[t.choice]
 }
 
 // countResponse serves POST /v1/responses/input_tokens.
@@ -157,92 +182,4 @@ func (s *server) countResponse(c *fiber.Ctx) error {
 		return err
 	}
 	return s.countChat(c, req.model, conv)
-}
-
-// responseFrames writes a response.
-type responseFrames struct {
-	response response
-	item     outputMessage
-	next     int // sequence number
-	begun    bool
-	text     strings.Builder
-	ended    engine.FinishReason
-}
-
-func (f *responseFrames) whole(answers []answer, u engine.Usage) any {
-	f.finish(answers[0].text, answers[0].finish, u)
-	return f.response
-}
-
-// finish fills in what is known at the end.
-func (f *responseFrames) finish(text string, reason engine.FinishReason, u engine.Usage) {
-	f.item.Status = "completed"
-	f.response.Status = "completed"
-	if reason == engine.FinishLength {
-		f.item.Status, f.response.Status = "incomplete", "incomplete"
-		f.response.IncompleteDetails = &incompleteDetails{"max_output_tokens"}
-	}
-	f.item.Content = []outputText{part(text)}
-	f.response.Output = []outputMessage{f.item}
-	f.response.Usage = &responseUsage{
-		InputTokens: u.PromptTokens, InputTokensDetails: promptTokenDetails{u.CachedTokens},
-		OutputTokens: u.CompletionTokens, TotalTokens: u.PromptTokens + u.CompletionTokens,
-	}
-}
-
-// part is the answer's only part.
-func part(text string) outputText {
-	return outputText{Type: "output_text", Annotations: []struct{}{}, Logprobs: []struct{}{}, Text: text}
-}
-
-// send writes an event under the next sequence number.
-func (f *responseFrames) send(w *frameWriter, ev responseEvent) {
-	ev.SequenceNumber = f.next
-	f.next++
-	w.named(ev.Type, ev)
-}
-
-// inPart writes an event of the answer's only part.
-func (f *responseFrames) inPart(w *frameWriter, ev responseEvent) {
-	zero := 0
-	ev.ItemID, ev.OutputIndex, ev.ContentIndex = f.item.ID, &zero, &zero
-	f.send(w, ev)
-}
-
-func (f *responseFrames) event(w *frameWriter, _ int, ev engine.Event) {
-	if !f.begun {
-		f.begun = true
-		f.begin(w)
-	}
-	f.text.WriteString(ev.Text)
-	if ev.Text != "" {
-		f.inPart(w, responseEvent{Type: "response.output_text.delta", Delta: ev.Text, Logprobs: &[]struct{}{}})
-	}
-	f.ended = ev.Finish
-}
-
-func (f *responseFrames) begin(w *frameWriter) {
-	head, item, zero, empty := f.response, f.item, 0, part("")
-	f.send(w, responseEvent{Type: "response.created", Response: &head})
-	f.send(w, responseEvent{Type: "response.in_progress", Response: &head})
-	f.send(w, responseEvent{Type: "response.output_item.added", OutputIndex: &zero, Item: &item})
-	f.inPart(w, responseEvent{Type: "response.content_part.added", Part: &empty})
-}
-
-func (f *responseFrames) end(w *frameWriter, u engine.Usage) {
-	text := f.text.String()
-	f.finish(text, f.ended, u)
-	whole, zero := part(text), 0
-	f.inPart(w, responseEvent{Type: "response.output_text.done", Text: &text, Logprobs: &[]struct{}{}})
-	f.inPart(w, responseEvent{Type: "response.content_part.done", Part: &whole})
-	f.send(w, responseEvent{Type: "response.output_item.done", OutputIndex: &zero, Item: &f.item})
-	f.send(w, responseEvent{Type: "response." + f.response.Status, Response: &f.response})
-}
-
-func (f *responseFrames) fail(w *frameWriter, err *apiError) {
-	body := err.openaiBody().Error
-	w.named("error", responseFailure{"error", f.next, body.Code, body.Message, body.Param})
-	f.next++
-	f.response.Status, f.response.Error = "failed", &responseError{Code: "server_error", Message: err.message}
-	f.send(w, responseEvent{Type: "response.failed", Response: &f.response})
 }

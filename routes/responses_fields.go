@@ -13,6 +13,7 @@ type responsesRequest struct {
 	model        string
 	instructions *string
 	messages     []template.Message
+	tools        toolbox
 	stream       bool
 	maxTokens    *int64
 	sampling     sampling
@@ -43,7 +44,6 @@ var responsesFields = newTable(
 		objectField("text", newTable([]field[responsesRequest]{
 			refusedField[responsesRequest]("format", "the answer is text", hasType("text")),
 		}, inertFields[responsesRequest]("verbosity"))),
-		refusedField[responsesRequest]("tool_choice", "tools are not supported", isText("none", "auto")),
 		refusedField[responsesRequest]("truncation", "what is too long is refused", isText("disabled")),
 		refusedField[responsesRequest]("previous_response_id", "responses are not stored; send the conversation as input"),
 		refusedField[responsesRequest]("conversation", "conversations are not stored; send them as input"),
@@ -51,9 +51,10 @@ var responsesFields = newTable(
 		refusedField[responsesRequest]("prompt", "prompts are not stored; send instructions and input"),
 	},
 	samplingFields(func(r *responsesRequest) *sampling { return &r.sampling }),
-	refusedFields[responsesRequest]("context_management", "tools", "top_logprobs"),
+	toolRows(responseToolFields, func(r *responsesRequest) *toolbox { return &r.tools }),
+	refusedFields[responsesRequest]("context_management", "top_logprobs"),
 	inertFields[responsesRequest](
-		"include", "max_tool_calls", "moderation", "parallel_tool_calls", "prompt_cache_key", "prompt_cache_retention", "reasoning",
+		"include", "max_tool_calls", "moderation", "prompt_cache_key", "prompt_cache_retention", "reasoning",
 		"safety_identifier", "service_tier", "store",
 	),
 )
@@ -74,6 +75,23 @@ func readInput(d *decoder, at string, v value, r *responsesRequest) error {
 		if typ := of.get("type"); typ.kind == kindText {
 			switch typ.text {
 			case "message":
+			case "function_call":
+				var call wireCall
+				if err := readCallItem(d, at, of, &call); err != nil {
+					return err
+				}
+				r.addCall(call)
+				continue
+			case "function_call_output":
+				var result toolResult
+				if err := resultItemFields.object(d, at, of, &result); err != nil {
+					return err
+				}
+				if result.id == "" {
+					return invalid(at+".call_id", "%s.call_id is missing", at)
+				}
+				r.messages = append(r.messages, result.message())
+				continue
 			case "reasoning", "compaction":
 				d.ignored = append(d.ignored, at)
 				continue
@@ -100,33 +118,77 @@ var inputFields = newReplayedTable([]field[wireMessage]{
 	{name: "content", schema: contentSchema(partFields.schema()), read: readInputContent},
 }, inertFields[wireMessage]("id", "phase", "status"))
 
-// readInputContent reads a string, or a list of texts of either side.
-func readInputContent(d *decoder, at string, v value, m *wireMessage) error {
+// callItemFields are the fields of a call among the input's items.
+var callItemFields = newReplayedTable([]field[wireCall]{
+	typeField[wireCall](),
+	textField("call_id", func(c *wireCall) *string { return &c.id }),
+	textField("name", func(c *wireCall) *string { return &c.name }),
+	{name: "arguments", schema: textSchema, read: readArguments},
+}, inertFields[wireCall]("id", "status"))
+
+func readCallItem(d *decoder, at string, v value, c *wireCall) error {
+	c.arguments = template.Object{}
+	if err := callItemFields.object(d, at, v, c); err != nil {
+		return err
+	}
+	if c.name == "" {
+		return invalid(at+".name", "%s.name is missing", at)
+	}
+	return nil
+}
+
+// addCall adds a call to the assistant's message that it follows, or begins one.
+func (r *responsesRequest) addCall(c wireCall) {
+	n := len(r.messages)
+	if n == 0 || r.messages[n-1].Role != "assistant" {
+		r.messages = append(r.messages, template.Message{Role: "assistant"})
+		n++
+	}
+	m := wireMessage{Message: r.messages[n-1]}
+	m.set("tool_calls", append(callsOf(m.Message), callObject(c.id, c.name, c.arguments)))
+	r.messages[n-1] = m.Message
+}
+
+// resultItemFields are the fields of a call's result among the input's items.
+var resultItemFields = newReplayedTable([]field[toolResult]{
+	typeField[toolResult](),
+	textField("call_id", func(r *toolResult) *string { return &r.id }),
+	{name: "output", schema: contentSchema(partFields.schema()), read: func(d *decoder, at string, v value, r *toolResult) (err error) {
+		r.content, err = readTexts(d, at, v)
+		return err
+	}},
+}, inertFields[toolResult]("id", "status"))
+
+func readInputContent(d *decoder, at string, v value, m *wireMessage) (err error) {
+	m.Content, err = readTexts(d, at, v)
+	return err
+}
+
+// readTexts reads a string, or a list of texts of either side.
+func readTexts(d *decoder, at string, v value) (string, error) {
 	switch v.kind {
 	case kindText:
-		m.Content = v.text
-		return nil
+		return v.text, nil
 	case kindList:
 	default:
-		return wrongType(at, "a string or a list of parts", v)
+		return "", wrongType(at, "a string or a list of parts", v)
 	}
 	var texts []string
 	for i, of := range v.list {
 		at := fmt.Sprintf("%s[%d]", at, i)
 		if typ := of.get("type"); of.kind == kindObject && typ.kind == kindText && !isText("input_text", "output_text", "text")(typ) {
-			return unsupportedPart(at, typ.text)
+			return "", unsupportedPart(at, typ.text)
 		}
 		var p contentPart
 		if err := partFields.object(d, at, of, &p); err != nil {
-			return err
+			return "", err
 		}
 		if p.text == nil {
-			return invalid(at+".text", "%s.text is missing", at)
+			return "", invalid(at+".text", "%s.text is missing", at)
 		}
 		texts = append(texts, *p.text)
 	}
-	m.Content = strings.Join(texts, "\n")
-	return nil
+	return strings.Join(texts, "\n"), nil
 }
 
 // talk returns the request's conversation, with the instructions as its first message.
@@ -138,5 +200,5 @@ func (r *responsesRequest) talk() (conversation, error) {
 	if r.instructions != nil && *r.instructions != "" {
 		messages = slices.Insert(slices.Clone(messages), 0, template.Message{Role: "system", Content: *r.instructions})
 	}
-	return conversation{messages: messages}, nil
+	return conversation{messages: messages, tools: r.tools}, r.tools.check()
 }

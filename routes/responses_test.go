@@ -59,8 +59,10 @@ func TestResponsesBytes(t *testing.T) {
 		`{"input":"x","truncation":"auto"}`:                                              `truncation is not supported: what is too long is refused`,
 		`{"input":"x","text":{"format":{"type":"json_schema","name":"x"}}}`:              `text.format is not supported: the answer is text`,
 		`{"input":"x","background":true}`:                                                `background is not supported`,
-		`{"input":"x","tools":[{"type":"web_search"}]}`:                                  `tools is not supported`,
-		`{"input":[{"type":"function_call_output","call_id":"c","output":"x"}]}`:         `input[0]: an item of the type \"function_call_output\" is not supported`,
+		`{"input":"x","tools":[{"type":"web_search"}],"tool_choice":"required"}`:         `tool_choice wants a call, and there are no tools`,
+		`{"input":[{"type":"function_call_output","output":"x"}]}`:                       `input[0].call_id is missing`,
+		`{"input":[{"type":"function_call","call_id":"c"}]}`:                             `input[0].name is missing`,
+		`{"input":[{"type":"computer_call"}]}`:                                           `input[0]: an item of the type \"computer_call\" is not supported`,
 		`{"input":[{"role":"user","content":[{"type":"input_image","image_url":"x"}]}]}`: `input[0].content[0]: image input is not supported`,
 	} {
 		if r := w.post("/v1/responses", body); r.status != http.StatusBadRequest || !strings.Contains(r.body, want) {

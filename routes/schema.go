@@ -30,6 +30,16 @@ func listOf(items schema) schema { return schema{"type": "array", "items": items
 // contentSchema is a text or a list of parts.
 func contentSchema(part schema) schema { return schema{"anyOf": []schema{textSchema, listOf(part)}} }
 
+// oneSchema describes objects of several kinds, none of whose members is always there.
+func oneSchema(kinds ...schema) schema {
+	properties := schema{}
+	for _, k := range kinds {
+		of, _ := k["properties"].(schema)
+		maps.Copy(properties, of)
+	}
+	return schema{"type": "object", "properties": properties}
+}
+
 // schema describes the table's object. Every field may be null, which is as good as absent.
 func (t *table[T]) schema() schema {
 	properties := schema{}

@@ -26,7 +26,11 @@ func (g *generation) fit(conv conversation, l limits) ([]int32, cut, error) {
 		if i < 0 || i >= len(conv.messages)-1 {
 			break
 		}
-		conv.messages = slices.Delete(slices.Clone(conv.messages), i, i+1)
+		end := i + 1
+		for len(callsOf(conv.messages[i])) > 0 && end < len(conv.messages)-1 && conv.messages[end].Role == "tool" {
+			end++ // results go with their calls
+		}
+		conv.messages = slices.Delete(slices.Clone(conv.messages), i, end)
 		if prompt, err = g.chatPrompt(conv); err != nil {
 			return nil, cut{}, err
 		}

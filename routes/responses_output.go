@@ -1,0 +1,186 @@
+package routes
+
+import (
+	"fmt"
+	"strings"
+
+	"ortserve/engine"
+	"ortserve/toolcall"
+)
+
+// responseFrames writes a response. Its output is items one after the other: the last one is open until the next begins.
+type responseFrames struct {
+	response response
+	id       string // of the request
+	calls    *callReader
+	next     int // sequence number
+	begun    bool
+	items    []outputItem    // those that have begun
+	text     strings.Builder // of the last one: a message's text, or a call's arguments
+	ended    engine.FinishReason
+}
+
+func (f *responseFrames) whole(answers []answer, u engine.Usage) any {
+	text, calls := f.calls.read(0, answers[0])
+	if text != "" || len(calls) == 0 {
+		f.items = append(f.items, f.message())
+		f.fill(text, answers[0].finish != engine.FinishLength || len(calls) > 0)
+	}
+	for i, c := range calls {
+		f.items = append(f.items, f.call(i, c.name))
+		f.fill(c.arguments, c.whole)
+	}
+	f.finish(answers[0].finish, u)
+	return f.response
+}
+
+// message returns a message that begins.
+func (f *responseFrames) message() outputItem {
+	return outputItem{ID: f.itemID("msg_"), Type: "message", Status: "in_progress", Role: "assistant", Content: &[]outputText{}}
+}
+
+// call returns a call that begins.
+func (f *responseFrames) call(i int, name string) outputItem {
+	return outputItem{ID: f.itemID("fc_"), Type: "function_call", Status: "in_progress", Arguments: new(string), CallID: f.calls.callID(0, i), Name: name}
+}
+
+// itemID is the id of the item that begins.
+func (f *responseFrames) itemID(prefix string) string {
+	if n := len(f.items); n > 0 {
+		return fmt.Sprintf("%s%.28s%04d", prefix, f.id, n)
+	}
+	return prefix + f.id
+}
+
+// fill completes the last item.
+func (f *responseFrames) fill(text string, whole bool) {
+	item := &f.items[len(f.items)-1]
+	item.Status = "completed"
+	if !whole {
+		item.Status = "incomplete"
+	}
+	if item.Type == "message" {
+		item.Content = &[]outputText{part(text)}
+	} else {
+		item.Arguments = &text
+	}
+}
+
+// finish fills in what is known at the end.
+func (f *responseFrames) finish(reason engine.FinishReason, u engine.Usage) {
+	f.response.Status = "completed"
+	if reason == engine.FinishLength {
+		f.response.Status = "incomplete"
+		f.response.IncompleteDetails = &incompleteDetails{"max_output_tokens"}
+	}
+	f.response.Output = f.items
+	f.response.Usage = &responseUsage{
+		InputTokens: u.PromptTokens, InputTokensDetails: promptTokenDetails{u.CachedTokens},
+		OutputTokens: u.CompletionTokens, TotalTokens: u.PromptTokens + u.CompletionTokens,
+	}
+}
+
+// part is a message's only part.
+func part(text string) outputText {
+	return outputText{Type: "output_text", Annotations: []struct{}{}, Logprobs: []struct{}{}, Text: text}
+}
+
+// send writes an event under the next sequence number.
+func (f *responseFrames) send(w *frameWriter, ev responseEvent) {
+	ev.SequenceNumber = f.next
+	f.next++
+	w.named(ev.Type, ev)
+}
+
+// inItem writes an event of the last item.
+func (f *responseFrames) inItem(w *frameWriter, ev responseEvent) {
+	at := len(f.items) - 1
+	ev.ItemID, ev.OutputIndex = f.items[at].ID, &at
+	if f.items[at].Type == "message" {
+		ev.ContentIndex = new(int)
+	}
+	f.send(w, ev)
+}
+
+// open begins an item.
+func (f *responseFrames) open(w *frameWriter, item outputItem) {
+	f.items = append(f.items, item)
+	f.text.Reset()
+	at := len(f.items) - 1
+	f.send(w, responseEvent{Type: "response.output_item.added", OutputIndex: &at, Item: &item})
+	if item.Type == "message" {
+		empty := part("")
+		f.inItem(w, responseEvent{Type: "response.content_part.added", Part: &empty})
+	}
+}
+
+// shut ends the last item.
+func (f *responseFrames) shut(w *frameWriter, whole bool) {
+	if len(f.items) == 0 || f.items[len(f.items)-1].Status != "in_progress" {
+		return
+	}
+	at, text := len(f.items)-1, f.text.String()
+	f.fill(text, whole)
+	item := &f.items[at]
+	if item.Type == "message" {
+		p := part(text)
+		f.inItem(w, responseEvent{Type: "response.output_text.done", Text: &text, Logprobs: &[]struct{}{}})
+		f.inItem(w, responseEvent{Type: "response.content_part.done", Part: &p})
+	} else {
+		f.inItem(w, responseEvent{Type: "response.function_call_arguments.done", Name: item.Name, Arguments: &text})
+	}
+	f.send(w, responseEvent{Type: "response.output_item.done", OutputIndex: &at, Item: item})
+}
+
+// add continues the last item.
+func (f *responseFrames) add(w *frameWriter, text string, ev responseEvent) {
+	f.text.WriteString(text)
+	ev.Delta = text
+	f.inItem(w, ev)
+}
+
+func (f *responseFrames) event(w *frameWriter, _ int, ev engine.Event) {
+	if !f.begun {
+		f.begun = true
+		head := f.response
+		f.send(w, responseEvent{Type: "response.created", Response: &head})
+		f.send(w, responseEvent{Type: "response.in_progress", Response: &head})
+		if len(f.calls.names) == 0 { // it will be a message
+			f.open(w, f.message())
+		}
+	}
+	for _, p := range f.calls.pieces(0, ev) {
+		switch p.Kind {
+		case toolcall.Text:
+			if n := len(f.items); n == 0 || f.items[n-1].Type != "message" {
+				f.open(w, f.message())
+			}
+			f.add(w, p.Text, responseEvent{Type: "response.output_text.delta", Logprobs: &[]struct{}{}})
+		case toolcall.Begin:
+			f.shut(w, true)
+			f.open(w, f.call(p.Call, p.Text))
+		case toolcall.Arguments:
+			f.add(w, p.Text, responseEvent{Type: "response.function_call_arguments.delta"})
+		case toolcall.End:
+			f.shut(w, true)
+		}
+	}
+	f.ended = ev.Finish
+}
+
+func (f *responseFrames) end(w *frameWriter, u engine.Usage) {
+	if len(f.items) == 0 {
+		f.open(w, f.message())
+	}
+	f.shut(w, f.ended != engine.FinishLength)
+	f.finish(f.ended, u)
+	f.send(w, responseEvent{Type: "response." + f.response.Status, Response: &f.response})
+}
+
+func (f *responseFrames) fail(w *frameWriter, err *apiError) {
+	body := err.openaiBody().Error
+	w.named("error", responseFailure{"error", f.next, body.Code, body.Message, body.Param})
+	f.next++
+	f.response.Status, f.response.Error = "failed", &responseError{Code: "server_error", Message: err.message}
+	f.send(w, responseEvent{Type: "response.failed", Response: &f.response})
+}

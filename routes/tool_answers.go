@@ -1,0 +1,101 @@
+package routes
+
+import (
+	"fmt"
+	"strings"
+
+	"ortserve/engine"
+	"ortserve/toolcall"
+)
+
+// toolCall is a call in an answer.
+type toolCall struct {
+	id, name  string
+	arguments string // JSON of an object, if whole
+	whole     bool   // false where the answer was cut inside the call
+}
+
+// callReader splits the answers to one request into text and calls. Without tools all of an answer is text.
+type callReader struct {
+	format  toolcall.Format
+	names   []string
+	live    bool // arguments are passed on as they come
+	single  bool // at most one call
+	prefix  string
+	id      string                   // of the request, which makes those of calls
+	parsers map[int]*toolcall.Parser // of each answer that is streamed
+	wholes  map[int]int              // calls of each that are whole
+}
+
+// reader returns a reader of the answers to a request with these tools; the calls' ids begin with prefix.
+func (g *generation) reader(t *toolbox, prefix, id string) *callReader {
+	return &callReader{
+		format: g.format(), names: t.callable(), live: t.forced(), single: t.single,
+		prefix: prefix, id: id, parsers: map[int]*toolcall.Parser{}, wholes: map[int]int{},
+	}
+}
+
+// forced says whether a grammar keeps the answer to calls.
+func (t *toolbox) forced() bool { return t.choice == chooseRequired || t.choice == chooseNamed }
+
+// callID is the id of a call: unlike that of any other, and of the length that OpenAI's have.
+func (r *callReader) callID(choice, call int) string {
+	return fmt.Sprintf("%s%.20s%02d%02d", r.prefix, r.id, choice, call)
+}
+
+// pieces returns what an event of a stream brings.
+func (r *callReader) pieces(choice int, ev engine.Event) []toolcall.Piece {
+	if len(r.names) == 0 {
+		if ev.Text == "" {
+			return nil
+		}
+		return []toolcall.Piece{{Kind: toolcall.Text, Text: ev.Text}}
+	}
+	p := r.parsers[choice]
+	if p == nil {
+		p = toolcall.NewParser(r.format, r.names, r.live)
+		r.parsers[choice] = p
+	}
+	pieces := p.Write(ev.Text)
+	if ev.Finish != "" {
+		pieces = append(pieces, p.Close()...)
+	}
+	kept := pieces[:0]
+	for _, p := range pieces {
+		if r.single && r.wholes[choice] > 0 {
+			break // what follows the only call
+		}
+		kept = append(kept, p)
+		if p.Kind == toolcall.End {
+			r.wholes[choice]++
+		}
+	}
+	return kept
+}
+
+// read returns the text and the calls of a whole answer.
+func (r *callReader) read(choice int, a answer) (string, []toolCall) {
+	var text strings.Builder
+	var calls []toolCall
+	for _, p := range r.pieces(choice, engine.Event{Text: a.text, Finish: a.finish}) {
+		switch p.Kind {
+		case toolcall.Text:
+			text.WriteString(p.Text)
+		case toolcall.Begin:
+			calls = append(calls, toolCall{id: r.callID(choice, p.Call), name: p.Text})
+		case toolcall.Arguments:
+			calls[p.Call].arguments += p.Text
+		case toolcall.End:
+			calls[p.Call].whole = true
+		}
+	}
+	return text.String(), calls
+}
+
+// finish is why an answer ended, in OpenAI's words.
+func (r *callReader) finish(choice int, reason engine.FinishReason) string {
+	if reason == engine.FinishStop && r.wholes[choice] > 0 {
+		return "tool_calls"
+	}
+	return string(reason)
+}
