@@ -93,6 +93,16 @@ func TestFindModel(t *testing.T) {
 	}
 	f(config.ModelSource{Source: dir}, "tiny:latest")
 	f(config.ModelSource{Name: "other", Source: dir}, "other:latest")
+
+	cached := filepath.Join(t.TempDir(), "models--org--repo")
+	commit := filepath.Join(cached, "snapshots", "c0ffee")
+	if err := errors.Join(os.MkdirAll(commit, 0o700), os.Mkdir(filepath.Join(cached, "refs"), 0o700),
+		os.WriteFile(filepath.Join(cached, "refs", "main"), []byte("c0ffee"), 0o600), os.CopyFS(commit, os.DirFS(dir))); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := findModels(store, []config.ModelSource{{Source: cached}}); err != nil || list[0].Name != "org/repo:latest" || list[0].Dir != commit {
+		t.Errorf("%s: %+v, %v", cached, list, err)
+	}
 	f(config.ModelSource{Name: "other:1b", Source: dir}, "other:1b")
 	f(config.ModelSource{Name: "o ther", Source: dir}, "", "--model o ther="+dir+": ")
 	f(config.ModelSource{Source: "smollm2:135m"}, "", "--model smollm2:135m: ", "make run", "ortserve import FILE.gguf --name smollm2:135m")

@@ -32,6 +32,7 @@ type command struct {
 var commands = []command{
 	{"serve", "serve models over HTTP", runServe},
 	{"import", "convert a GGUF file or a Hugging Face folder into a model of the store", runImport},
+	{"pull", "bring a model from a Hugging Face hub into the store", runPull},
 	{"list", "the models of the store", runList},
 	{"show", "describe a model of the store", runShow},
 	{"rm", "delete models of the store", runRemove},

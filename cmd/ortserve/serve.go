@@ -9,9 +9,11 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -225,7 +227,7 @@ func checkAliases(aliases map[string]string, served []*models.Model) error {
 // findModel finds a model directory, or a model of the store.
 func findModel(store *models.Store, source string) (*models.Model, error) {
 	if info, err := os.Stat(source); err == nil && info.IsDir() {
-		return models.Describe(source)
+		return describe(source)
 	}
 	if store == nil {
 		return nil, fmt.Errorf("%w: there is neither a store nor a directory %s", models.ErrNotFound, source)
@@ -235,6 +237,25 @@ func findModel(store *models.Store, source string) (*models.Model, error) {
 		return nil, fmt.Errorf("%w: `make run` brings the default model, `ortserve import FILE.gguf --name %s` any other", err, source)
 	}
 	return m, err
+}
+
+// describe describes a model directory. Of a repository's folder in a cache of huggingface_hub it is the commit that main was when it
+// was downloaded.
+func describe(dir string) (*models.Model, error) {
+	commit, err := os.ReadFile(filepath.Join(dir, "refs", "main"))
+	if err != nil {
+		return models.Describe(dir)
+	}
+	m, err := models.Describe(filepath.Join(dir, "snapshots", filepath.Base(strings.TrimSpace(string(commit)))))
+	if err != nil {
+		return nil, err
+	}
+	if repo, ok := strings.CutPrefix(filepath.Base(dir), "models--"); ok {
+		if name, err := models.CleanName(strings.ReplaceAll(repo, "--", "/")); err == nil {
+			m.Name = name
+		}
+	}
+	return m, nil
 }
 
 // newLoader reads what the machine has where the operator did not say.
