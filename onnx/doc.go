@@ -9,5 +9,7 @@
 //   - A Session is an engine.Model: one goroutine at a time calls it.
 //   - Where past and present are one buffer, KV memory never moves and is never copied by a run.
 //   - KV memory is bytes: nothing here reads a number in it.
+//   - With CUDA, the slots lie in the device's memory and go into runs as they are; what is small comes from the processor's. What the binding
+//     lacks for that is in ortapi.go, and is tried before it is used.
 //   - Memory that ONNX Runtime sees is mapped outside of Go's heap and outlives every tensor that points to it.
 package onnx

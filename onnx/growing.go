@@ -33,7 +33,7 @@ type held struct {
 
 // newGrowing returns a model of a graph whose cache grows.
 func newGrowing(r *runner, o Options) (*growing, error) {
-	m, err := newModel(r, o, func(KV) int { return o.MaxLen })
+	m, err := newModel(r, o, nil, func(KV) int { return o.MaxLen })
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 // The last slot is scratch, for exchanging two others. The pages of a slab exist only once they are written.
 type kvCache struct {
 	kvLayout
+	cuda  *cuda // the slabs lie in its memory; nil: in the processor's
 	slabs []slab
 	views map[rows][]ort.Value // tensors over slots, one a slab
 }
@@ -30,9 +31,14 @@ func (c *Contract) layout() kvLayout {
 	return kvLayout{heads: c.KVHeads, headSize: c.HeadSize, row: c.HeadSize * c.KVType.Bits() / 8, dtype: elementType(c.KVType)}
 }
 
+// shape returns the shape of a tensor over n slots.
+func (l kvLayout) shape(n, rows int) ort.Shape {
+	return ort.NewShape(int64(n), int64(l.heads), int64(rows), int64(l.headSize))
+}
+
 // tensor returns a tensor [n, heads, rows, head size] at the beginning of m.
 func (l kvLayout) tensor(m []byte, n, rows int) (ort.Value, error) {
-	shape := ort.NewShape(int64(n), int64(l.heads), int64(rows), int64(l.headSize))
+	shape := l.shape(n, rows)
 	// A tensor of no rows is allowed, but the binding wants a byte.
 	t, err := ort.NewCustomDataTensor(shape, m[:max(n*l.heads*rows*l.row, 1)], l.dtype)
 	if err != nil {
@@ -44,7 +50,8 @@ func (l kvLayout) tensor(m []byte, n, rows int) (ort.Value, error) {
 // slab is the memory of one side of one layer.
 type slab struct {
 	memory
-	rows int // of a slot; position p is in row p, or, where the cache wraps, in row p modulo rows
+	address uintptr // on the device, instead of memory
+	rows    int     // of a slot; position p is in row p, or, where the cache wraps, in row p modulo rows
 }
 
 // rows is a range of slots.
@@ -82,16 +89,21 @@ func (c *Contract) SlotBytes(maxLen int) int64 {
 	return n
 }
 
-// newKVCache maps the memory for a graph. Rows says how many a slot has in each slab.
-func newKVCache(c *Contract, slots int, rowsOf func(KV) int) (*kvCache, error) {
-	k := &kvCache{kvLayout: c.layout(), views: make(map[rows][]ort.Value)}
+// newKVCache maps the memory for a graph, on the device if that is not nil. RowsOf says how many rows a slot has in each slab.
+func newKVCache(c *Contract, slots int, device *cuda, rowsOf func(KV) int) (*kvCache, error) {
+	k := &kvCache{kvLayout: c.layout(), cuda: device, views: make(map[rows][]ort.Value)}
 	for _, kv := range c.KV {
 		s := slab{rows: rowsOf(kv)}
-		m, err := mapMemory((slots + 1) * k.slotBytes(&s))
+		size := (slots + 1) * k.slotBytes(&s)
+		var err error
+		if device != nil {
+			s.address, err = device.alloc(size)
+		} else {
+			s.memory, err = mapMemory(size)
+		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("KV memory: %w", err), k.close())
 		}
-		s.memory = m
 		k.slabs = append(k.slabs, s)
 	}
 	return k, nil
@@ -111,8 +123,14 @@ func (k *kvCache) view(r rows) ([]ort.Value, error) {
 	values := make([]ort.Value, 0, len(k.slabs))
 	for i := range k.slabs {
 		s := &k.slabs[i]
-		from := r.first * k.slotBytes(s)
-		t, err := k.tensor(s.memory[from:], r.n, s.rows)
+		from, size := r.first*k.slotBytes(s), r.n*k.slotBytes(s)
+		var t ort.Value
+		var err error
+		if k.cuda != nil {
+			t, err = k.cuda.tensor(s.address+uintptr(from), size, k.shape(r.n, s.rows), k.dtype)
+		} else {
+			t, err = k.tensor(s.memory[from:], r.n, s.rows)
+		}
 		if err != nil {
 			return nil, errors.Join(err, destroy(values...))
 		}
@@ -130,7 +148,10 @@ func (k *kvCache) rowsOf(side, slot, head int) []byte {
 }
 
 // copy copies the rows of the first n positions of slot src to slot dst.
-func (k *kvCache) copy(dst, src, n int) {
+func (k *kvCache) copy(dst, src, n int) error {
+	if k.cuda != nil {
+		return k.copyOnDevice(dst, src, n)
+	}
 	for i := range k.slabs {
 		s := &k.slabs[i]
 		head, size := s.rows*k.row, min(n, s.rows)*k.row
@@ -139,6 +160,22 @@ func (k *kvCache) copy(dst, src, n int) {
 			copy(d[h*head:h*head+size], o[h*head:])
 		}
 	}
+	return nil
+}
+
+// copyOnDevice is copy where the slabs lie on the device.
+func (k *kvCache) copyOnDevice(dst, src, n int) error {
+	regions := make([]region, 0, len(k.slabs))
+	for i := range k.slabs {
+		s := &k.slabs[i]
+		regions = append(regions, region{
+			dst:   s.address + uintptr(dst*k.slotBytes(s)),
+			src:   s.address + uintptr(src*k.slotBytes(s)),
+			pitch: s.rows * k.row,
+			width: min(n, s.rows) * k.row,
+		})
+	}
+	return k.cuda.copy(regions, k.heads)
 }
 
 // close frees the tensors, then the memory.
@@ -149,7 +186,11 @@ func (k *kvCache) close() error {
 	}
 	k.views = nil
 	for _, s := range k.slabs {
-		errs = append(errs, s.free())
+		if k.cuda != nil {
+			errs = append(errs, k.cuda.release(s.address))
+		} else {
+			errs = append(errs, s.free())
+		}
 	}
 	k.slabs = nil
 	return errors.Join(errs...)

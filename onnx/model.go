@@ -18,8 +18,8 @@ type model struct {
 // maxLogits is the most rows of logits that a run of several tokens gives: what speculation verifies at once.
 const maxLogits = 16
 
-// newModel maps the memory of a model whose slots have as many rows as rowsOf says.
-func newModel(r *runner, o Options, rowsOf func(KV) int) (_ model, err error) {
+// newModel maps the memory of a model whose slots have as many rows as rowsOf says. The slots lie on the device, if that is not nil.
+func newModel(r *runner, o Options, device *cuda, rowsOf func(KV) int) (_ model, err error) {
 	m := model{runner: r, info: engine.ModelInfo{Vocab: r.contract.Vocab, Slots: o.Slots, MaxLen: o.MaxLen, Chunk: o.Chunk, Logits: maxLogits}}
 	if r.contract.lastOnly() {
 		m.info.Logits = 1
@@ -33,7 +33,7 @@ func newModel(r *runner, o Options, rowsOf func(KV) int) (_ model, err error) {
 			err = errors.Join(err, m.Close())
 		}
 	}()
-	if m.kv, err = newKVCache(r.contract, o.Slots, rowsOf); err != nil {
+	if m.kv, err = newKVCache(r.contract, o.Slots, device, rowsOf); err != nil {
 		return model{}, err
 	}
 	return m, m.resize()
@@ -111,8 +111,7 @@ func (m *model) Copy(dst, src, n int) error {
 	if min(dst, src, n) < 0 || max(dst, src) > m.info.Slots || n > m.info.MaxLen {
 		return fmt.Errorf("copying %d tokens from slot %d to %d of %d", n, src, dst, m.info.Slots)
 	}
-	m.kv.copy(dst, src, n)
-	return nil
+	return m.kv.copy(dst, src, n)
 }
 
 // Close frees the graph and its memory.

@@ -11,11 +11,18 @@ import (
 type runner struct {
 	contract *Contract
 	session  *ort.DynamicAdvancedSession
+	cuda     *cuda       // nil where the processor computes
 	in, out  []ort.Value // arguments of a run, their memory used again
 }
 
 // newRunner lets ONNX Runtime load the graph at path.
-func newRunner(path string, c *Contract, o Options) (*runner, error) {
+func newRunner(path string, c *Contract, o Options) (_ *runner, err error) {
+	r := &runner{contract: c}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.close())
+		}
+	}()
 	opts, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, fmt.Errorf("session options: %w", err)
@@ -37,11 +44,18 @@ func newRunner(path string, c *Contract, o Options) (*runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("session options: %w", err)
 	}
-	session, err := ort.NewDynamicAdvancedSession(path, c.inputs(), c.outputs(), opts)
-	if err != nil {
+	if o.Provider == ProviderCUDA {
+		if r.cuda, err = openCUDA(o.Device); err == nil {
+			err = errors.Join(r.cuda.check(c), r.cuda.append(opts))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if r.session, err = ort.NewDynamicAdvancedSession(path, c.inputs(), c.outputs(), opts); err != nil {
 		return nil, fmt.Errorf("ONNX Runtime %s cannot load it: %w", Version(), err)
 	}
-	return &runner{contract: c, session: session}, nil
+	return r, nil
 }
 
 // inputs returns the names of the inputs in the order of run.
@@ -89,12 +103,23 @@ func (r *runner) run(a *arena, t *tensors, logits ort.Value, past, present []ort
 	return out[0], nil
 }
 
-// close frees the graph.
-func (r *runner) close() error {
-	if r.session == nil {
-		return nil
+// device says what computes: the provider, and its device's name.
+func (r *runner) device() string {
+	if r.cuda != nil {
+		return ProviderCUDA + ": " + r.cuda.name
 	}
-	err := r.session.Destroy()
-	r.session = nil
-	return err
+	return ProviderCPU
+}
+
+// close frees the graph, then the device.
+func (r *runner) close() error {
+	var errs []error
+	if r.session != nil {
+		errs = append(errs, r.session.Destroy())
+	}
+	if r.cuda != nil {
+		errs = append(errs, r.cuda.close())
+	}
+	r.session, r.cuda = nil, nil
+	return errors.Join(errs...)
 }

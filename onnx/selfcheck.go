@@ -11,6 +11,7 @@ import (
 
 // Report is what the self-check found when a graph was opened.
 type Report struct {
+	Device   string // what computes: "cpu", or "cuda: " and the device's name
 	Family   string // "shared buffer" or "growing"
 	Findings []Finding
 }

@@ -10,6 +10,9 @@ import (
 
 // Options say how a graph is opened.
 type Options struct {
+	Provider string // what computes: ProviderCUDA, or else the processor
+	Device   int    // the provider's, the first is 0
+
 	Threads int  // of ONNX Runtime, the calling one included
 	Spin    bool // threads wait busily for work for a moment; wrong under a CPU quota
 	Slots   int  // sequences that the KV memory holds
@@ -46,6 +49,10 @@ func Open(path string, c *Contract, o Options) (*Session, error) {
 }
 
 func open(path string, c *Contract, o Options) (_ *Session, err error) {
+	if o.Provider == ProviderCUDA {
+		handlers := saveSignals()
+		defer handlers.restore()
+	}
 	if c.MaxPositions > 0 && o.MaxLen >= c.MaxPositions {
 		return nil, fmt.Errorf("%d tokens a sequence are too many (--max-len): the graph knows %d positions, one of them is padding", o.MaxLen, c.MaxPositions)
 	}
@@ -53,7 +60,7 @@ func open(path string, c *Contract, o Options) (_ *Session, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{contract: c}
+	s := &Session{contract: c, report: Report{Device: r.device()}}
 	defer func() {
 		if err != nil && s.Model != nil {
 			err = errors.Join(err, s.Close())

@@ -25,7 +25,7 @@ func newShared(r *runner, o Options, slack int) (*shared, error) {
 	if c.lastOnly() && s.padOne {
 		return nil, errors.New("it cannot be deterministic (--deterministic): it gives the logits of the last position alone, and its layout needs a position of padding behind it")
 	}
-	m, err := newModel(r, o, func(kv KV) int { return kvRows(kv, o.MaxLen, slack) })
+	m, err := newModel(r, o, r.cuda, func(kv KV) int { return kvRows(kv, o.MaxLen, slack) })
 	if err != nil {
 		return nil, err
 	}

@@ -29,36 +29,42 @@ func TestGraphs(t *testing.T) {
 				checkRefused(t, s, name)
 				return
 			}
-			var questions []question
-			for _, p := range want.Prompts {
-				n := testenv.Comparable(name, p.Margins, p.Stop)
-				questions = append(questions, question{
-					"/completion", marshal(t, map[string]any{"model": name, "prompt": p.Prompt, "temperature": 0, "n_predict": 32, "return_tokens": true}),
-					p.Greedy[:n], "", len(p.IDs),
-				})
-			}
-			for _, c := range want.Chats {
-				if testenv.Comparable(name, c.Margins, c.Stop) < c.Stop {
-					continue // the text may differ, and a chat does not tell its ids
-				}
-				questions = append(questions, question{
-					"/v1/chat/completions", marshal(t, map[string]any{"model": name, "messages": c.Messages, "temperature": 0, "max_tokens": 32}),
-					nil, c.Text, len(c.IDs),
-				})
-			}
-			if len(questions) < 5 {
-				t.Fatalf("%d questions", len(questions))
-			}
-			for _, q := range questions {
-				q.check(t, s.URL, "alone")
-			}
-			var wg sync.WaitGroup
-			for _, q := range questions {
-				wg.Go(func() { q.check(t, s.URL, "in a crowd") })
-			}
-			wg.Wait()
+			checkAnswers(t, s, name, want)
 		})
 	}
+}
+
+// checkAnswers asks a model what its expected answers are to, one after the other and then all at once.
+func checkAnswers(t *testing.T, s *testenv.Server, name string, want *testenv.Expected) {
+	t.Helper()
+	var questions []question
+	for _, p := range want.Prompts {
+		n := testenv.Comparable(name, p.Margins, p.Stop)
+		questions = append(questions, question{
+			"/completion", marshal(t, map[string]any{"model": name, "prompt": p.Prompt, "temperature": 0, "n_predict": 32, "return_tokens": true}),
+			p.Greedy[:n], "", len(p.IDs),
+		})
+	}
+	for _, c := range want.Chats {
+		if testenv.Comparable(name, c.Margins, c.Stop) < c.Stop {
+			continue // the text may differ, and a chat does not tell its ids
+		}
+		questions = append(questions, question{
+			"/v1/chat/completions", marshal(t, map[string]any{"model": name, "messages": c.Messages, "temperature": 0, "max_tokens": 32}),
+			nil, c.Text, len(c.IDs),
+		})
+	}
+	if len(questions) < 5 {
+		t.Fatalf("%d questions", len(questions))
+	}
+	for _, q := range questions {
+		q.check(t, s.URL, "alone")
+	}
+	var wg sync.WaitGroup
+	for _, q := range questions {
+		wg.Go(func() { q.check(t, s.URL, "in a crowd") })
+	}
+	wg.Wait()
 }
 
 // question is a request, and its answer: ids, or a text where ids is nil.

@@ -28,8 +28,11 @@ type loader struct {
 	config  *config.Serve
 	threads int
 	spin    bool
-	memory  int64 // bytes that all models may take, 0 for any
+	memory  int64 // bytes that all models may take of the processor's memory, 0 for any
 	log     *slog.Logger
+
+	provider     string // what computes: onnx.ProviderCPU or ProviderCUDA
+	deviceMemory int64  // bytes that all models may take of the device's
 }
 
 // idleChunk is how many prompt tokens a run takes while no other sequence decodes: enough for the matrix products to be efficient,
@@ -51,22 +54,15 @@ func (l *loader) open(ctx context.Context, m *models.Model) (*pool.Loaded, error
 			return nil, fmt.Errorf("chat template: %w", err)
 		}
 	}
-	p, err := l.plan(m)
+	p, session, err := l.session(m)
 	if err != nil {
 		return nil, err
 	}
-	if p.why != "" {
-		l.log.Warn("fewer slots or a shorter window than usual", "model", m.Name, "slots", p.slots, "max_len", p.maxLen, "reason", p.why)
-	}
-	session, err := onnx.Open(m.Graph, p.contract, onnx.Options{
-		Threads: l.threads, Spin: l.spin, Slots: p.slots, MaxLen: p.maxLen, Chunk: p.chunk, Deterministic: l.config.Deterministic,
-	})
-	if err != nil {
-		return nil, err
-	}
-	moved, err := onnx.UseHugePages()
-	if err != nil {
-		l.log.Warn("the weights stay in small pages of memory", "model", m.Name, "error", err)
+	moved := int64(0)
+	if p.provider == onnx.ProviderCPU {
+		if moved, err = onnx.UseHugePages(); err != nil {
+			l.log.Warn("the weights stay in small pages of memory", "model", m.Name, "error", err)
+		}
 	}
 	for _, f := range session.Report().Findings {
 		if f.Lost != "" {
@@ -89,7 +85,7 @@ func (l *loader) open(ctx context.Context, m *models.Model) (*pool.Loaded, error
 	if err := warm(ctx, e, shared, tokenizer); err != nil {
 		return nil, errors.Join(err, e.Close(ctx), session.Close())
 	}
-	l.log.Info("model loaded", "model", m.Name, "slots", p.slots, "max_len", p.maxLen, "threads", l.threads, "memory", config.Bytes(p.bytes),
+	l.log.Info("model loaded", "model", m.Name, "device", session.Report().Device, "slots", p.slots, "max_len", p.maxLen, "threads", l.threads, "memory", config.Bytes(p.bytes),
 		"huge_pages", config.Bytes(moved))
 	return &pool.Loaded{
 		Model:       m,
@@ -97,7 +93,7 @@ func (l *loader) open(ctx context.Context, m *models.Model) (*pool.Loaded, error
 		Tokenizer:   tokenizer,
 		Template:    chat,
 		StopTokens:  stopTokens(m, tokenizer),
-		Fingerprint: l.fingerprint(m),
+		Fingerprint: l.fingerprint(m, session.Report().Device),
 		Close: func(ctx context.Context) error {
 			return errors.Join(e.Close(ctx), session.Close())
 		},
@@ -106,6 +102,7 @@ func (l *loader) open(ctx context.Context, m *models.Model) (*pool.Loaded, error
 
 // plan is how a model is loaded.
 type plan struct {
+	provider      string
 	contract      *onnx.Contract
 	slots, maxLen int
 	chunk         int
@@ -115,20 +112,24 @@ type plan struct {
 
 // plan chooses how the model is loaded. Models that were named share the memory, so that all stay loaded; one that does not fit in its
 // share has all of it, and others make room for it.
-func (l *loader) plan(m *models.Model) (*plan, error) {
+func (l *loader) plan(m *models.Model, provider string) (*plan, error) {
 	contract, err := onnx.Inspect(m.Graph, hints(m))
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{contract: contract, chunk: max(l.config.Chunk, idleChunk)}
+	p := &plan{provider: provider, contract: contract, chunk: max(l.config.Chunk, idleChunk)}
 	n := need{fixed: 2*m.Size + programBytes, slot: contract.SlotBytes, row: int64(contract.Vocab) * 4}
 	if !contract.OneRow && contract.Keep == "" {
 		n.rows, n.whole = int64(p.chunk), contract.WholePrompts(l.config.Deterministic)
 	}
 	window := longest(m.ContextLength, contract.MaxLen())
-	p.slots, p.maxLen, p.why, err = fit(n, l.memory/int64(max(len(l.config.Models), 1)), l.config.Slots, l.config.MaxLen, window)
+	memory := l.memory
+	if provider == onnx.ProviderCUDA {
+		memory = l.deviceMemory
+	}
+	p.slots, p.maxLen, p.why, err = fit(n, memory/int64(max(len(l.config.Models), 1)), l.config.Slots, l.config.MaxLen, window)
 	if err != nil && len(l.config.Models) > 1 {
-		p.slots, p.maxLen, p.why, err = fit(n, l.memory, l.config.Slots, l.config.MaxLen, window)
+		p.slots, p.maxLen, p.why, err = fit(n, memory, l.config.Slots, l.config.MaxLen, window)
 	}
 	p.bytes = n.total(p.slots, p.maxLen)
 	return p, err
@@ -136,7 +137,7 @@ func (l *loader) plan(m *models.Model) (*plan, error) {
 
 // need is how many bytes a model takes while it is loaded.
 func (l *loader) need(m *models.Model) (int64, error) {
-	p, err := l.plan(m)
+	p, err := l.plan(m, l.provider)
 	if err != nil {
 		return 0, err
 	}
@@ -207,9 +208,9 @@ func stopTokens(m *models.Model, t *tokenize.Tokenizer) []int32 {
 }
 
 // fingerprint names all that the bits of an answer depend on but the request.
-func (l *loader) fingerprint(m *models.Model) string {
+func (l *loader) fingerprint(m *models.Model, device string) string {
 	h := sha256.New()
-	fmt.Fprintln(h, m.Digest, buildinfo.Version, onnx.Version(), "cpu", instructions(), l.threads, l.config.Deterministic, l.config.Speculate)
+	fmt.Fprintln(h, m.Digest, buildinfo.Version, onnx.Version(), device, instructions(), l.threads, l.config.Deterministic, l.config.Speculate)
 	return "fp_" + hex.EncodeToString(h.Sum(nil))[:12]
 }
 

@@ -13,6 +13,7 @@ import (
 	"ortserve/internal/config"
 	"ortserve/internal/testmodel"
 	"ortserve/models"
+	"ortserve/onnx"
 	"ortserve/tokenize"
 )
 
@@ -124,7 +125,7 @@ func TestFingerprint(t *testing.T) {
 		return &loader{config: &config.Serve{}, threads: 2}, &models.Model{Digest: "d", Name: "n"}
 	}
 	l, m := base()
-	want := l.fingerprint(m)
+	want := l.fingerprint(m, "cpu")
 	if len(want) != len("fp_")+12 || !strings.HasPrefix(want, "fp_") {
 		t.Errorf("fingerprint %q", want)
 	}
@@ -132,7 +133,7 @@ func TestFingerprint(t *testing.T) {
 		t.Helper()
 		l, m := base()
 		change(l, m)
-		if got := l.fingerprint(m); (got == want) != same {
+		if got := l.fingerprint(m, "cpu"); (got == want) != same {
 			t.Errorf("%s: %s, it was %s", what, got, want)
 		}
 	}
@@ -141,6 +142,9 @@ func TestFingerprint(t *testing.T) {
 	f("more slots", true, func(l *loader, _ *models.Model) { l.config.Slots = 3 })
 	f("other files", false, func(_ *loader, m *models.Model) { m.Digest = "e" })
 	f("other threads", false, func(l *loader, _ *models.Model) { l.threads = 3 })
+	if l.fingerprint(m, "cuda: a device") == want {
+		t.Errorf("another device: %s as before", want)
+	}
 	f("the other mode", false, func(l *loader, _ *models.Model) { l.config.Deterministic = true })
 }
 
@@ -200,7 +204,7 @@ func TestPlanShares(t *testing.T) {
 	f := func(models int, memory int64, slots int, refused bool) {
 		t.Helper()
 		l := &loader{config: &config.Serve{Models: make([]config.ModelSource, models)}, memory: memory}
-		p, err := l.plan(m)
+		p, err := l.plan(m, onnx.ProviderCPU)
 		if (err != nil) != refused || err == nil && (p.slots != slots || p.bytes > memory) {
 			t.Errorf("%d models, %d bytes: %+v, %v, want %d slots", models, memory, p, err, slots)
 		}

@@ -63,6 +63,9 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 		return err
 	}
 	l := newLoader(c, log)
+	if err := l.chooseProvider(); err != nil {
+		return err
+	}
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(config.Procs(runtime.GOMAXPROCS(0)))
 	}
@@ -74,7 +77,7 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 		return fmt.Errorf("--addr: %w", err)
 	}
 	p := pool.New(pool.Options{
-		Models: list, Store: store, Default: home.DefaultModel, Open: l.open, Need: l.need, Limit: l.memory,
+		Models: list, Store: store, Default: home.DefaultModel, Open: l.open, Need: l.need, Limit: l.limit(),
 		KeepAlive: c.KeepAlive, Queue: c.Queue, Logger: log,
 	})
 	var draining atomic.Bool

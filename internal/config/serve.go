@@ -22,7 +22,8 @@ type Serve struct {
 	KeepAlive      *time.Duration    // nil: the pool's own
 
 	Runtime     string // path of the runtime library; empty: look for it
-	Provider    string // "auto" or "cpu"
+	Provider    string // "auto", "cpu" or "cuda"
+	Device      int    // of the provider; the first is 0
 	Threads     int    // 0: Threads()
 	MemoryLimit int64  // bytes; 0: MemoryLimit()
 
@@ -121,11 +122,15 @@ instead of 404. For clients whose model cannot be chosen.`)
 	f.group = "Machine"
 	f.text(&c.Runtime, "onnxruntime", "PATH", `the ONNX Runtime library. Without it the one that make run brought is
 taken, then the system's.`)
-	f.oneOf(&c.Provider, "provider", `auto or cpu: what computes (auto).`, "auto", "cpu")
+	f.oneOf(&c.Provider, "provider", `auto, cpu or cuda: what computes (auto). cuda is an NVIDIA device, which
+wants a graph of float16 (import --dtype fp16) and an ONNX Runtime that
+was built with CUDA; auto takes it where it can be had.`, "auto", "cpu", "cuda")
+	f.whole(&c.Device, "device", 0, maxSlots, `which NVIDIA device computes (0, the first).`)
 	f.whole(&c.Threads, "threads", 0, maxSlots, `threads of a run; 0 chooses: physical cores, never above the container's
 quota. More than that is slower, not faster.`)
 	f.bytes(&c.MemoryLimit, "memory-limit", 0, `what weights, KV cache and buffers may take together, like 6GiB; 0 takes
-85 % of what the machine or container has. A model that does not fit
+85 % of what the machine or container has, or of the free memory of
+the device that computes. A model that does not fit
 is refused at the start, not killed later.`)
 
 	f.group = "Batching"
