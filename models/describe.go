@@ -40,6 +40,9 @@ func describe(f files, name string) (*Model, error) {
 	if err := readTokenizerFiles(f, m); err != nil {
 		return nil, err
 	}
+	if err := readCustom(f, m); err != nil {
+		return nil, err
+	}
 	graph, err := findGraph(f, genai)
 	if err != nil {
 		return nil, err

@@ -37,7 +37,7 @@ type part struct {
 func partsOf(f files, graph string, w *weights) ([]part, error) {
 	names := []string{graph}
 	for _, name := range []string{
-		fileGenai, fileConfig, fileGeneration, fileTokenizer, fileTokenizerConfig, fileTemplate,
+		fileGenai, fileConfig, fileGeneration, fileTokenizer, fileTokenizerConfig, fileTemplate, fileCustom,
 	} {
 		if _, err := fs.Stat(f.fsys, name); err == nil {
 			names = append(names, name)

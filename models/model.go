@@ -32,6 +32,7 @@ type Model struct {
 	// ChatTemplate is the Jinja source of chat_template.jinja, else of tokenizer_config.json; empty for none.
 	ChatTemplate string
 	Generation   Generation
+	Custom       Custom // of a model that was made from another
 
 	Family        string    // as Architecture; the name that model lists use for it
 	ParameterSize string    // "135M", empty where not known

@@ -96,8 +96,12 @@ func TestEveryRouteNeedsAKey(t *testing.T) {
 		f("/livez/.." + r.Path)
 		f(r.Path + "?/health")
 		f(r.Path + "%3f/health")
-		if got := w.status(r.Method, r.Path, "Authorization: bearer sesame"); got == http.StatusUnauthorized || got == http.StatusForbidden {
+		admin := accessOf(r.Method, r.Path) == accessAdmin
+		if got := w.status(r.Method, r.Path, "Authorization: bearer sesame"); got == http.StatusUnauthorized || (got == http.StatusForbidden) != admin {
 			t.Errorf("%s %s: %d with the key", r.Method, r.Path, got)
+		}
+		if got := w.status(r.Method, r.Path, "Authorization: bearer open-up"); got == http.StatusUnauthorized || got == http.StatusForbidden {
+			t.Errorf("%s %s: %d with the admin's key", r.Method, r.Path, got)
 		}
 	}
 	for _, r := range open {

@@ -39,6 +39,7 @@ const (
 	kindHeaderTooLarge
 	kindEncoding
 	kindSlowRequest
+	kindUpstream // what this server asks another for
 )
 
 // errorTable gives each kind its status in every dialect and its type and code in OpenAI's. Ollama's dialect has the text
@@ -65,6 +66,7 @@ var errorTable = [...]struct {
 	kindHeaderTooLarge: {http.StatusRequestHeaderFieldsTooLarge, "invalid_request_error", "header_too_large"},
 	kindEncoding:       {http.StatusUnsupportedMediaType, "invalid_request_error", "unsupported_encoding"},
 	kindSlowRequest:    {http.StatusRequestTimeout, "invalid_request_error", "request_not_received"},
+	kindUpstream:       {http.StatusBadGateway, "server_error", "upstream_error"},
 }
 
 // apiError is an error with what a client is told of it.

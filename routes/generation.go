@@ -122,6 +122,10 @@ func (g *generation) submit(o order) error {
 	}
 	g.release = append(g.release, release)
 	params := o.sampling.params(g.Model.Generation, o.defaults)
+	stop := o.sampling.stop
+	if stop == nil {
+		stop = g.Model.Custom.Stop
+	}
 	for _, prompt := range o.prompts {
 		l := o.limits
 		if w := l.window; w > 0 && w < g.Engine.Info().MaxLen {
@@ -141,7 +145,7 @@ func (g *generation) submit(o order) error {
 				MaxTokens:   l.maxTokens,
 				Params:      p,
 				StopTokens:  g.StopTokens,
-				Stop:        o.sampling.stop,
+				Stop:        stop,
 				Detokenizer: g.Tokenizer.NewStream(true),
 				Group:       g.x.key.Group,
 				Scope:       o.scope,

@@ -2,6 +2,7 @@ package routes
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,7 +42,8 @@ type ollamaDetails struct {
 
 func detailsOf(m *models.Model) ollamaDetails {
 	return ollamaDetails{
-		Format: "onnx", Family: m.Family, Families: []string{m.Family},
+		ParentModel: m.Custom.From,
+		Format:      "onnx", Family: m.Family, Families: []string{m.Family},
 		ParameterSize: m.ParameterSize, QuantizationLevel: m.Quantization,
 	}
 }
@@ -111,6 +113,7 @@ type showAnswer struct {
 	Modelfile    string         `json:"modelfile"`
 	Parameters   string         `json:"parameters"`
 	Template     string         `json:"template"`
+	System       string         `json:"system,omitempty"`
 	Details      ollamaDetails  `json:"details"`
 	ModelInfo    map[string]any `json:"model_info"`
 	Capabilities []string       `json:"capabilities"`
@@ -136,7 +139,9 @@ func (s *server) show(c *fiber.Ctx) error {
 	}
 	parameters := parametersOf(m)
 	return sendJSON(c, ollamaJSON, showAnswer{
-		Modelfile:    "FROM " + m.Name + "\n",
+		License:      m.Custom.License,
+		Modelfile:    modelfileOf(m, parameters),
+		System:       m.Custom.System,
 		Parameters:   strings.Join(parameters, "\n"),
 		Template:     m.ChatTemplate,
 		Details:      detailsOf(m),
@@ -144,6 +149,18 @@ func (s *server) show(c *fiber.Ctx) error {
 		Capabilities: capabilities(m),
 		ModifiedAt:   m.Modified,
 	})
+}
+
+// modelfileOf writes the model as a Modelfile, which Ollama's clients read.
+func modelfileOf(m *models.Model, parameters []string) string {
+	text := "FROM " + m.Name + "\n"
+	for _, p := range parameters {
+		text += "PARAMETER " + p + "\n"
+	}
+	if m.Custom.System != "" {
+		text += "SYSTEM " + strconv.Quote(m.Custom.System) + "\n"
+	}
+	return text
 }
 
 // parametersOf are the model's own sampling defaults, a line each.
@@ -165,6 +182,12 @@ func parametersOf(m *models.Model) []string {
 	}
 	if g.RepetitionPenalty != nil {
 		add("repeat_penalty", *g.RepetitionPenalty)
+	}
+	if m.Custom.NumCtx > 0 {
+		add("num_ctx", m.Custom.NumCtx)
+	}
+	for _, stop := range m.Custom.Stop {
+		add("stop", strconv.Quote(stop))
 	}
 	return lines
 }

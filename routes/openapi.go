@@ -54,6 +54,10 @@ var operations = []operation{
 	{method: "GET", path: "/api/tags", tag: tagOllama, summary: "List the models", answer: ollamaModels{}},
 	{method: "GET", path: "/api/ps", tag: tagOllama, summary: "List the models that are loaded", answer: ollamaModels{}},
 	{method: "POST", path: "/api/show", tag: tagOllama, summary: "Describe a model", request: showFields.schema(), answer: showAnswer{}},
+	{method: "POST", path: "/api/pull", tag: tagOllama, summary: "Bring a model from a hub into the store (scope admin)", request: pullFields.schema(), answer: jobStatus{}, streamType: jsonLines},
+	{method: "POST", path: "/api/create", tag: tagOllama, summary: "Make a model of another with parameters, a system prompt, a template (scope admin)", request: createFields.schema(), required: []string{"from"}, answer: jobStatus{}, streamType: jsonLines},
+	{method: "POST", path: "/api/copy", tag: tagOllama, summary: "Give a model a second name (scope admin)", request: copyFields.schema(), required: []string{"source", "destination"}, answer: ""},
+	{method: "DELETE", path: "/api/delete", tag: tagOllama, summary: "Delete a model (scope admin)", request: deleteFields.schema(), answer: ""},
 	{method: "GET", path: "/api/version", tag: tagOllama, summary: "The version of Ollama's API, and this server's", answer: versionAnswer{}},
 	{method: "GET", path: "/version", tag: tagOllama, summary: "The same as /api/version", answer: versionAnswer{}},
 

@@ -126,7 +126,7 @@ func conforms(doc, s map[string]any, v any, at string) error {
 
 // TestOpenAPIAnswers: what the server answers is what the document says, answers and errors alike.
 func TestOpenAPIAnswers(t *testing.T) {
-	w := newWorld(t, "Hi")
+	w, _ := newStoreWorld(t)
 	doc := published(t, w)
 	answered := map[string]bool{}
 	f := func(method, path, body string, status int) {
@@ -190,6 +190,17 @@ func TestOpenAPIAnswers(t *testing.T) {
 	} {
 		f(http.MethodGet, path, "", 200)
 	}
+	for path, body := range map[string]string{
+		"/api/pull":   `{"model":"org/tiny-onnx","stream":false}`,
+		"/api/create": `{"model":"mine","from":"tiny:1b","stream":false}`,
+		"/api/copy":   `{"source":"tiny:1b","destination":"yours"}`,
+	} {
+		f(http.MethodPost, path, body, 200)
+		f(http.MethodPost, path, `{}`, 400)
+	}
+	f(http.MethodDelete, "/api/delete", `{"model":"yours"}`, 200)
+	f(http.MethodDelete, "/api/delete", `{"model":"yours"}`, 404)
+	f(http.MethodPost, "/api/pull", `{"model":"org/absent","stream":false}`, 502)
 	f(http.MethodGet, "/props?model=x", "", 404)
 	f(http.MethodGet, "/v1/models/x", "", 404)
 	for _, o := range operations {

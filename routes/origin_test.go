@@ -122,6 +122,6 @@ func TestAdminWithoutKeys(t *testing.T) {
 			t.Errorf("open %v: %d, want %d", openAdmin, got, want)
 		}
 	}
-	f(true, http.StatusNotFound) // no such route yet
+	f(true, http.StatusBadRequest) // for want of a body
 	f(false, http.StatusForbidden)
 }

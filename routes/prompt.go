@@ -30,6 +30,9 @@ func (g *generation) render(conv conversation) (template.Prompt, error) {
 	if g.Template == nil {
 		return template.Prompt{}, notSupported("messages", "%s does not support chat: it has no chat template", quote(g.name))
 	}
+	if own := g.Model.Custom.System; own != "" && !slices.ContainsFunc(conv.messages, func(m template.Message) bool { return m.Role == "system" }) {
+		conv.messages = append([]template.Message{{Role: "system", Content: own}}, conv.messages...)
+	}
 	messages, tools, err := g.forTemplate(conv)
 	if err != nil {
 		return template.Prompt{}, err

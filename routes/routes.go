@@ -6,15 +6,19 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"ortserve/models"
+	"ortserve/models/hub"
 	"ortserve/pool"
 )
 
 // Options are what New needs. The zero value of a field takes the default in brackets.
 type Options struct {
 	Pool    *pool.Pool
-	Version string       // of this program, told by /api/version
-	Logger  *slog.Logger // [slog.Default()]
-	Ready   func() bool  // whether /readyz says so; false while models load and while the server drains [always]
+	Store   *models.Store // what /api/pull and the other routes of the store change [they are refused]
+	Hub     *hub.Hub      // where /api/pull brings models from [it is refused]
+	Version string        // of this program, told by /api/version
+	Logger  *slog.Logger  // [slog.Default()]
+	Ready   func() bool   // whether /readyz says so; false while models load and while the server drains [always]
 
 	Keys            *Keys             // who may use the server [everybody; see OpenAdmin, AllowHosts, AllowOrigins]
 	OpenAdmin       bool              // without Keys, whether everybody may change what the server holds too
@@ -93,6 +97,10 @@ func (s *server) app() *fiber.App {
 	app.Get("/api/tags", s.tags)
 	app.Get("/api/ps", s.running)
 	app.Post("/api/show", s.show)
+	app.Post("/api/pull", s.pullModel)
+	app.Post("/api/create", s.createModel)
+	app.Post("/api/copy", s.copyModel)
+	app.Delete("/api/delete", s.deleteModel)
 	app.Get("/api/version", s.version)
 	app.Get("/version", s.version)
 

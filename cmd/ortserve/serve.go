@@ -22,6 +22,7 @@ import (
 	"ortserve/internal/config"
 	"ortserve/internal/home"
 	"ortserve/models"
+	"ortserve/models/hub"
 	"ortserve/onnx"
 	"ortserve/pool"
 	"ortserve/routes"
@@ -76,13 +77,19 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 	if err != nil {
 		return fmt.Errorf("--addr: %w", err)
 	}
+	o := hub.FromEnv(os.Getenv)
+	o.UserAgent = "ortserve/" + buildinfo.Version
+	h, err := hub.New(o)
+	if err != nil {
+		return err
+	}
 	p := pool.New(pool.Options{
 		Models: list, Store: store, Default: home.DefaultModel, Open: l.open, Need: l.need, Limit: l.limit(),
 		KeepAlive: c.KeepAlive, Queue: c.Queue, Logger: log,
 	})
 	var draining atomic.Bool
 	app := routes.New(routes.Options{
-		Pool: p, Version: buildinfo.Version, Logger: log,
+		Pool: p, Store: store, Hub: h, Version: buildinfo.Version, Logger: log,
 		Ready:          func() bool { return !draining.Load() && p.Ready() },
 		StallTimeout:   c.StallTimeout,
 		RequestTimeout: c.RequestTimeout,
