@@ -71,7 +71,7 @@ func (s *server) admit(h *fasthttp.RequestHeader, path string) (Key, error) {
 	case !given:
 		return Key{}, &apiError{kind: kindUnauthorized, message: "no API key was given: send it as Authorization: Bearer KEY or as x-api-key"}
 	case !ok:
-		return Key{}, &apiError{kind: kindUnauthorized, message: "Invalid API Key"}
+		return Key{}, &apiError{kind: kindUnauthorized, message: "Invalid API Key", cause: errWrongKey}
 	case need == accessAdmin && !key.Admin:
 		return key, &apiError{kind: kindForbidden, message: "this route needs a key of the scope admin"}
 	}

@@ -25,6 +25,7 @@ type server struct {
 	quotas   quotas
 	ignored  ignored
 	shares   shares
+	guesses  guesses
 	arrivals sync.Map // *fasthttp.RequestHeader -> *arrival
 	// now and newID are replaced in tests, so that answers can be compared byte for byte.
 	now   func() time.Time
@@ -87,9 +88,10 @@ func (s *server) fenced(c *fiber.Ctx, x *exchange) (err error) {
 	if a := s.arrivalOf(c); a != nil && a.err != nil {
 		c.Context().SetConnectionClose()
 		x.key = a.key
-		return a.err
+		return s.guess(c, a.key, a.err)
 	}
-	if x.key, err = s.admit(&c.Request().Header, c.Path()); err != nil {
+	x.key, err = s.admit(&c.Request().Header, c.Path())
+	if err = s.guess(c, x.key, err); err != nil {
 		return err
 	}
 	if c.Method() == fiber.MethodOptions {
@@ -125,7 +127,7 @@ func (s *server) rejected(c *fiber.Ctx, err error) error {
 	if a := s.arrivalOf(c); a != nil {
 		x.method, x.path, x.key = a.method, a.path, a.key
 		if a.err != nil {
-			err = fmt.Errorf("%w: %w", a.err, err)
+			err = fmt.Errorf("%w: %w", s.guess(c, a.key, a.err), err)
 		}
 	}
 	s.cors(c)
@@ -148,8 +150,8 @@ func (s *server) known(app *fiber.App) fasthttp.RequestHandler {
 		}
 		c := app.AcquireCtx(ctx)
 		defer app.ReleaseCtx(c)
-		_, err := s.admit(&ctx.Request.Header, c.Path())
-		if err == nil {
+		key, err := s.admit(&ctx.Request.Header, c.Path())
+		if err = s.guess(c, key, err); err == nil {
 			err = notAllowed(app, c)
 		}
 		if err := s.rejected(c, err); err != nil {
