@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+
+	"ortserve/sample"
 )
 
 // worthWhile is how many logits a goroutine must have to look through, to be worth starting.
@@ -13,8 +15,9 @@ const worthWhile = 1 << 16
 
 // drawn is what a sequence drew from a row of logits.
 type drawn struct {
-	id  int32
-	err error
+	id       int32
+	logprobs sample.Logprobs // where the sequence wants them
+	err      error
 }
 
 // drawAll draws from the only row of logits of each row of a decode batch, in several goroutines where there is enough to do. Each
@@ -26,9 +29,22 @@ func (e *Engine) drawAll(p *plan, logits Logits) []drawn {
 	}
 	workers := min(runtime.GOMAXPROCS(0), len(p.seqs), len(p.seqs)*logits.Vocab/worthWhile)
 	spread(len(p.seqs), workers, func(i int) {
-		e.draws[i].id, e.draws[i].err = p.seqs[i].sampler.Sample(logits.Row(i))
+		e.draws[i] = p.seqs[i].next(logits.Row(i))
 	})
 	return e.draws
+}
+
+// next draws the next token of s from the logits that follow its last one, which it changes.
+func (s *Sequence) next(logits []float32) (d drawn) {
+	if s.logprobs == nil {
+		d.id, d.err = s.sampler.Sample(logits)
+		return d
+	}
+	s.raw = append(s.raw[:0], logits...)
+	if d.id, d.err = s.sampler.Sample(logits); d.err == nil {
+		d.logprobs, d.err = sample.LogprobsOf(s.raw, d.id, s.logprobs.Top)
+	}
+	return d
 }
 
 // spread calls f with 0 to n-1 from that many goroutines, of which the caller's is one. It panics where f does.

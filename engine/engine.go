@@ -72,7 +72,7 @@ func New(m Model, o Options) *Engine {
 		idle:    make(chan struct{}),
 		sched: newScheduler(schedulerOptions{
 			slots: info.Slots, chunk: min(o.Chunk, info.Chunk), idle: info.Chunk,
-			draft: draft, strict: o.Strict, shared: o.Shared,
+			logits: info.Logits, draft: draft, strict: o.Strict, shared: o.Shared,
 			rows: info.Rows, whole: info.Whole, wrap: info.Wrap, back: info.Back,
 		}),
 	}
@@ -84,7 +84,8 @@ func New(m Model, o Options) *Engine {
 func (e *Engine) Info() ModelInfo { return e.info }
 
 // Submit accepts a request and returns its stream, which always ends with one event that has Finish set. When ctx ends, so does
-// the sequence. The errors are ErrNoPrompt, ErrToken, *ContextLengthError, *sample.ParamError, *OverloadedError, ErrClosed.
+// the sequence. The errors are ErrNoPrompt, ErrToken, ErrNoScores, *ContextLengthError,
+// *sample.ParamError, *OverloadedError, ErrClosed.
 func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 	switch {
 	case len(r.Prompt) == 0:
@@ -99,6 +100,9 @@ func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 	}
 	if err := r.Params.Validate(); err != nil {
 		return nil, err
+	}
+	if r.Score != nil && (e.info.Logits < minChunk || e.info.Whole && len(r.Prompt) > e.info.Logits) {
+		return nil, ErrNoScores
 	}
 
 	e.mu.Lock()
@@ -211,8 +215,8 @@ func (e *Engine) step() (worked bool) {
 
 // advance samples the next token of every sequence whose tokens are all computed, and takes out those that end.
 func (e *Engine) advance(p *plan, logits Logits) {
-	if row := p.batch.Rows[0]; len(row.Tokens) > 1 { // a chunk of a prompt, or a draft: the batch's only row
-		e.sample(p.seqs[0], row, logits)
+	if row, seq := p.batch.Rows[0], p.seqs[0]; len(row.Tokens) > 1 || seq == e.sched.prefill { // a prompt's, or a draft: the batch's only row
+		e.sample(seq, row, logits)
 	} else {
 		for i, d := range e.drawAll(p, logits) {
 			e.accept(p.seqs[i], d)
@@ -226,14 +230,27 @@ func (e *Engine) advance(p *plan, logits Logits) {
 // nothing about what is drawn: each token is drawn from the logits that follow the ones before it, and the draft goes on only while it is
 // what was drawn.
 func (e *Engine) sample(seq *Sequence, row Row, logits Logits) {
-	if row.Logits == 0 {
-		return // its prompt goes on
+	first := 0
+	if seq == e.sched.prefill {
+		if err := e.score(seq, row, logits); err != nil {
+			seq.fail(fmt.Errorf("%w: %w", ErrInternal, err))
+			e.settle(seq)
+			return
+		}
+		switch {
+		case row.Past+len(row.Tokens) < seq.prompt:
+			return // its prompt goes on
+		case seq.noAnswer:
+			seq.close(time.Now())
+			e.settle(seq)
+			return
+		}
+		first, row.Logits = row.Logits-1, 1
 	}
 	draft := row.Tokens[len(row.Tokens)-row.Logits+1:]
 	right := 0
 	for k := range row.Logits {
-		var d drawn
-		d.id, d.err = seq.sampler.Sample(logits.Row(k))
+		d := seq.next(logits.Row(first + k))
 		e.accept(seq, d)
 		if seq.finish != "" || k == len(draft) || d.id != draft[k] {
 			break
@@ -254,7 +271,7 @@ func (e *Engine) accept(seq *Sequence, d drawn) {
 		return
 	}
 	seq.sampler.Accept(d.id)
-	seq.accept(d.id, time.Now())
+	seq.accept(d, time.Now())
 }
 
 // settle follows the tokens that a step gave a sequence: it ends, or if its prompt has just been computed it decodes from here on.

@@ -21,6 +21,12 @@ type Request struct {
 	StopTokens []int32
 	// Stop strings end the sequence; the text from the first one on is not shown.
 	Stop []string
+	// Logprobs asks for the log-probability of each token of the answer, and of the Top most probable ones at its place.
+	Logprobs *Logprobs
+	// Score asks for those of the prompt's tokens.
+	Score *Score
+	// NoAnswer ends the sequence once its prompt is computed, as if the limit had been reached.
+	NoAnswer bool
 	// Detokenizer turns this sequence's ids into text.
 	Detokenizer Detokenizer
 
@@ -38,6 +44,17 @@ type Detokenizer interface {
 	Next(ids []int32) string
 }
 
+// Logprobs are the log-probabilities that a request wants of its answer's tokens.
+type Logprobs struct {
+	Top int // most probable tokens at each place
+}
+
+// Score is which log-probabilities a request wants of its prompt's tokens.
+type Score struct {
+	From int // index of the first token that is scored, at least 1: nothing comes before the first
+	Top  int // most probable tokens at each place
+}
+
 // FinishReason says why a sequence ended.
 type FinishReason string
 
@@ -52,7 +69,11 @@ const (
 type Event struct {
 	Text   string       // may be empty
 	Tokens []int32      // the ids sampled since the event before, those of control tokens included
-	Finish FinishReason // empty while the sequence runs
+	// Logprobs of the tokens that Text completes, where the request wants them. Text and they stay together: a token's come when its text does,
+	// so later than in Tokens where it is held back, and never if it is not shown.
+	Logprobs []sample.Logprobs
+	Prompt   []sample.Logprobs // of the prompt's tokens, from Request.Score.From on
+	Finish   FinishReason      // empty while the sequence runs
 	Err    error        // set where Finish is FinishError
 	Usage  Usage        // set on the last event
 }
@@ -77,6 +98,8 @@ var (
 	ErrNoPrompt = errors.New("the prompt has no tokens")
 	// ErrToken: the prompt has a token that the model does not know.
 	ErrToken = errors.New("unknown token in the prompt")
+	// ErrNoScores: the model's graph gives too few logits for Request.Score.
+	ErrNoScores = errors.New("the log-probabilities of a prompt's tokens are not available: the model's graph gives the logits of its last position alone, or takes a prompt in one run")
 	// ErrInternal: the run failed; the request may be right.
 	ErrInternal = errors.New("internal error")
 )

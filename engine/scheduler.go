@@ -26,6 +26,7 @@ type schedulerOptions struct {
 	slots  int
 	chunk  int       // prompt tokens a run while others decode
 	idle   int       // prompt tokens a run while none does
+	logits int       // most rows of logits of a run
 	draft  int       // most tokens of a draft; 0 is no speculation
 	rows   int       // most rows of a run; 0 is any number
 	whole  bool      // a prompt is one run, and none of it is taken from the cache
@@ -124,8 +125,16 @@ func (s *Scheduler) planPrefill(p *plan) {
 		limit = rest
 	}
 	n, logits := chunk(rest, limit), 0
-	if n == rest {
-		logits = 1
+	switch skip := seq.unscored(); {
+	case seq.score == nil:
+		if n == rest {
+			logits = 1
+		}
+	case skip > 1:
+		n = chunk(skip, limit)
+	default: // as many as there may be logits
+		n = chunk(rest, min(limit, s.options.logits))
+		logits = n - skip
 	}
 	p.seqs = append(p.seqs, seq)
 	p.batch.Rows = append(p.batch.Rows, Row{

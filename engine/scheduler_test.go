@@ -125,7 +125,7 @@ func (h *history) step() {
 		r := p.batch.Rows[i]
 		for k := range r.Logits {
 			id := int32(rapid.IntRange(0, 3).Draw(h.t, "token"))
-			seq.accept(id, time.Time{})
+			seq.accept(drawn{id: id}, time.Time{})
 			draft := r.Tokens[len(r.Tokens)-r.Logits+1:]
 			if seq.finish != "" || k == len(draft) || id != draft[k] {
 				break
@@ -331,7 +331,7 @@ func BenchmarkDecodeStep(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			seq.accept(id, time.Time{})
+			seq.accept(drawn{id: id}, time.Time{})
 			if seq == s.prefill {
 				s.join()
 			}
@@ -365,7 +365,7 @@ func TestScope(t *testing.T) {
 			s.add(seq)
 			s.advance(s.next())
 			s.join()
-			seq.accept(99, time.Time{})
+			seq.accept(drawn{id: 99}, time.Time{})
 			if r.Stop == nil { // what Stop holds is not looked at here: its presence keeps the sequence running
 				s.remove(seq)
 			}
@@ -407,7 +407,7 @@ func TestKeepsOtherConversation(t *testing.T) {
 		s.add(seq)
 		s.advance(s.next())
 		s.join()
-		seq.accept(1, time.Time{})
+		seq.accept(drawn{id: 1}, time.Time{})
 		s.remove(seq)
 		return seq
 	}

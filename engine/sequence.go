@@ -21,6 +21,11 @@ type Sequence struct {
 	text       Detokenizer
 	stop       stopMatcher
 	drafts     drafter
+	logprobs   *Logprobs
+	raw        []float32 // the logits before the sampler changes them, where logprobs are wanted
+	aligned    aligner
+	score      *Score
+	noAnswer   bool
 
 	group, scope string
 	fresh        bool // nothing that is cached is used
@@ -53,6 +58,9 @@ func newSequence(ctx context.Context, r Request, maxLen int, now time.Time) *Seq
 		text:       r.Detokenizer,
 		stop:       stopMatcher{stops: r.Stop},
 		drafts:     newDrafter(),
+		logprobs:   r.Logprobs,
+		score:      r.Score,
+		noAnswer:   r.NoAnswer,
 		group:      r.Group,
 		scope:      r.Scope,
 		fresh:      r.Fresh,
@@ -62,21 +70,24 @@ func newSequence(ctx context.Context, r Request, maxLen int, now time.Time) *Seq
 
 // accept takes a sampled token: it appends it, emits the text that it completes, and sets finish and final if the sequence ends.
 // The order of the checks is that of the field: stop token, length, text, stop string.
-func (s *Sequence) accept(id int32, now time.Time) {
+func (s *Sequence) accept(d drawn, now time.Time) {
 	if s.first.IsZero() {
 		s.first = now
 	}
 	s.last = now
-	s.tokens = append(s.tokens, id)
+	s.tokens = append(s.tokens, d.id)
 	event := Event{Tokens: s.tokens[len(s.tokens)-1:]}
 
 	found := false
-	switch {
-	case slices.Contains(s.stopTokens, id):
-		event.Text, _ = s.rest()
+	if slices.Contains(s.stopTokens, d.id) {
+		event.Text, found = s.rest()
 		event.Finish = FinishStop
-	default:
-		event.Text, found = s.stop.feed(s.text.Next(event.Tokens))
+	} else {
+		text := s.text.Next(event.Tokens)
+		if s.logprobs != nil {
+			s.aligned.add(d.logprobs, len(text))
+		}
+		event.Text, found = s.stop.feed(text)
 		if !found && len(s.tokens) >= s.limit {
 			var rest string
 			rest, found = s.rest()
@@ -87,12 +98,22 @@ func (s *Sequence) accept(id int32, now time.Time) {
 			event.Finish = FinishStop
 		}
 	}
+	if s.logprobs != nil {
+		event.Logprobs = s.aligned.release(len(event.Text), event.Finish != "", found)
+	}
 	if event.Finish == "" {
 		s.stream.put(event)
 		return
 	}
 	event.Usage = s.usage()
 	s.finish, s.final = event.Finish, event
+}
+
+// close ends a sequence of which no answer is wanted.
+func (s *Sequence) close(now time.Time) {
+	s.first, s.last = now, now
+	s.finish = FinishLength
+	s.final = Event{Finish: FinishLength, Usage: s.usage()}
 }
 
 // rest returns the text that was held back, now that no more comes, and whether a stop string ended it after all.

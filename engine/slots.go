@@ -52,7 +52,7 @@ func (s *Scheduler) longestPrefix(seq *Sequence) (at, n int) {
 		return -1, 0
 	}
 	at = -1
-	prompt := seq.tokens[:seq.prompt-2]
+	prompt := seq.tokens[:min(seq.prompt-2, seq.unscored())]
 	open := 0 // how much of the prompt is of a shared text
 	for _, shared := range s.options.shared {
 		open = max(open, commonPrefix(shared, prompt))

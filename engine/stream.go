@@ -37,7 +37,7 @@ func (s *Stream) take() (Event, bool) {
 	if e.Finish != "" {
 		s.signal() // a further read finds the end again
 	}
-	return e, e.Finish != "" || len(e.Tokens) > 0
+	return e, e.Finish != "" || len(e.Tokens) > 0 || len(e.Prompt) > 0
 }
 
 // put adds e to what is to be read. It never waits: a reader that is late gets several events as one, so what a stream holds is
@@ -47,6 +47,8 @@ func (s *Stream) put(e Event) {
 	defer s.mu.Unlock()
 	s.next.Text += e.Text
 	s.next.Tokens = append(s.next.Tokens, e.Tokens...)
+	s.next.Logprobs = append(s.next.Logprobs, e.Logprobs...)
+	s.next.Prompt = append(s.next.Prompt, e.Prompt...)
 	s.next.Finish, s.next.Err, s.next.Usage = e.Finish, e.Err, e.Usage
 	s.signal()
 }
