@@ -67,15 +67,15 @@ const (
 
 // Event is a piece of an answer. Reading late joins pieces; nothing is lost. The last event of a stream has Finish set.
 type Event struct {
-	Text   string       // may be empty
-	Tokens []int32      // the ids sampled since the event before, those of control tokens included
+	Text   string  // may be empty
+	Tokens []int32 // the ids sampled since the event before, those of control tokens included
 	// Logprobs of the tokens that Text completes, where the request wants them. Text and they stay together: a token's come when its text does,
 	// so later than in Tokens where it is held back, and never if it is not shown.
 	Logprobs []sample.Logprobs
 	Prompt   []sample.Logprobs // of the prompt's tokens, from Request.Score.From on
 	Finish   FinishReason      // empty while the sequence runs
-	Err    error        // set where Finish is FinishError
-	Usage  Usage        // set on the last event
+	Err      error             // set where Finish is FinishError
+	Usage    Usage             // set on the last event
 }
 
 // Usage is what a sequence took.

@@ -64,7 +64,7 @@ func TestErrorBytes(t *testing.T) {
 	openai(`{`+message+`,"temperature":-0.5}`, 400, "temperature is -0.5, must be between 0 and 100", bad, "temperature", "")
 	openai(`{`+message+`,"top_p":"x"}`, 400, "top_p must be a number, not a string", bad, "top_p", "")
 	openai(`{`+message+`,"n":9}`, 400, "n is 9, must be between 1 and 8", bad, "n", "")
-	openai(`{`+message+`,"logprobs":true}`, 400, "logprobs is not supported", bad, "logprobs", "unsupported_parameter")
+	openai(`{`+message+`,"use_beam_search":true}`, 400, "use_beam_search is not supported", bad, "use_beam_search", "unsupported_parameter")
 	openai(`{`+message+`,"tools":[{"type":"function"}]}`, 400, "tools[0].function.name is missing", bad, "tools[0].function.name", "")
 	openai(`{`+message+`,"tool_choice":"required"}`, 400, "tool_choice wants a call, and there are no tools", bad, "tool_choice", "")
 	openai(`{`+message+`,"response_format":{"type":"json_object"}}`, 400, "response_format is not supported: the answer is text", bad, "response_format", "unsupported_parameter")

@@ -105,6 +105,7 @@ func TestTables(t *testing.T) {
 	checkTable(t, "items", inputFields, "type")
 	checkTable(t, "messages", openaiMessageFields)
 	checkTable(t, "parts", partFields)
+	checkTable(t, "score", scoreFields)
 	checkTable(t, "generate", generateFields)
 	checkTable(t, "chat", ollamaChatFields)
 	checkTable(t, "options", optionFields)

@@ -109,7 +109,10 @@ type order struct {
 	sampling *sampling
 	defaults sample.Params
 	limits   limits
-	scope    string // what was computed for other requests is used where they had the same
+	logprobs *engine.Logprobs // of the answers' tokens; nil where they are not wanted
+	scores   []*engine.Score  // of each prompt's tokens, likewise
+	noAnswer bool             // the prompts alone are wanted
+	scope    string           // what was computed for other requests is used where they had the same
 }
 
 // submit hands the prompts to the engine. All answers to one prompt share what is computed of it: the engine reads one prompt at a time,
@@ -126,7 +129,11 @@ func (g *generation) submit(o order) error {
 	if stop == nil {
 		stop = g.Model.Custom.Stop
 	}
-	for _, prompt := range o.prompts {
+	for i, prompt := range o.prompts {
+		var score *engine.Score
+		if o.scores != nil {
+			score = o.scores[i]
+		}
 		l := o.limits
 		if w := l.window; w > 0 && w < g.Engine.Info().MaxLen {
 			room := w - len(prompt)
@@ -145,6 +152,9 @@ func (g *generation) submit(o order) error {
 				MaxTokens:   l.maxTokens,
 				Params:      p,
 				StopTokens:  g.StopTokens,
+				Logprobs:    o.logprobs,
+				Score:       score,
+				NoAnswer:    o.noAnswer,
 				Stop:        stop,
 				Detokenizer: g.Tokenizer.NewStream(true),
 				Group:       g.x.key.Group,
@@ -265,6 +275,8 @@ type answer struct {
 	text   string
 	tokens []int32
 	finish engine.FinishReason
+
+	logprobs, prompt []sample.Logprobs // of the answer's tokens and of the prompt's, where they are wanted
 }
 
 // collect waits for all answers.
@@ -278,6 +290,8 @@ func (g *generation) collect() ([]answer, error) {
 		}
 		texts[i].WriteString(ev.Text)
 		answers[i].tokens = append(answers[i].tokens, ev.Tokens...)
+		answers[i].logprobs = append(answers[i].logprobs, ev.Logprobs...)
+		answers[i].prompt = append(answers[i].prompt, ev.Prompt...)
 		if ev.Finish != "" {
 			answers[i].text, answers[i].finish = texts[i].String(), ev.Finish
 		}

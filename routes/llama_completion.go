@@ -25,6 +25,7 @@ type llamaRequest struct {
 	nPredict     *int64
 	cacheSalt    string
 	sampling     sampling
+	report       reporting
 }
 
 // llamaFields are the fields of llama.cpp's own route for completions.
@@ -46,6 +47,7 @@ var llamaFields = newTable(
 		boolField("stream", func(r *llamaRequest) *bool { return &r.stream }),
 		boolField("return_tokens", func(r *llamaRequest) *bool { return &r.returnTokens }),
 		integerField("n_predict", -2, math.MaxInt32, func(r *llamaRequest) **int64 { return &r.nPredict }),
+		countedField("n_probs", func(r *llamaRequest) *reporting { return &r.report }),
 		textField("cache_salt", func(r *llamaRequest) *string { return &r.cacheSalt }),
 		onlyField[llamaRequest]("n", "POST /v1/completions takes more than one", isNumber(1)),
 		refusedField[llamaRequest]("top_n_sigma", "use min_p", isNumber(-1)),
@@ -55,43 +57,45 @@ var llamaFields = newTable(
 	samplingFields(func(r *llamaRequest) *sampling { return &r.sampling }),
 	refusedFields[llamaRequest](
 		"dry_multiplier", "dynatemp_range", "grammar", "ignore_eos", "json_schema", "logit_bias", "lora", "n_discard", "n_indent",
-		"n_probs", "response_fields", "return_progress", "samplers", "xtc_probability",
+		"post_sampling_probs", "response_fields", "return_progress", "samplers", "xtc_probability",
 	),
 	inertFields[llamaRequest](
 		"cache_prompt", "dry_allowed_length", "dry_base", "dry_penalty_last_n", "dry_sequence_breakers", "dynatemp_exponent", "id_slot",
-		"min_keep", "mirostat_eta", "mirostat_tau", "n_keep", "post_sampling_probs", "t_max_prompt_ms", "timings_per_token", "xtc_threshold",
+		"min_keep", "mirostat_eta", "mirostat_tau", "n_keep", "t_max_prompt_ms", "timings_per_token", "xtc_threshold",
 	),
 )
 
 // llamaPiece is an event of a stream.
 type llamaPiece struct {
-	Index           int     `json:"index"`
-	Content         string  `json:"content"`
-	Tokens          []int32 `json:"tokens"`
-	Stop            bool    `json:"stop"`
-	IDSlot          int     `json:"id_slot"`
-	TokensPredicted int     `json:"tokens_predicted"`
-	TokensEvaluated int     `json:"tokens_evaluated"`
+	Index           int                `json:"index"`
+	Content         string             `json:"content"`
+	Tokens          []int32            `json:"tokens"`
+	Stop            bool               `json:"stop"`
+	IDSlot          int                `json:"id_slot"`
+	TokensPredicted int                `json:"tokens_predicted"`
+	TokensEvaluated int                `json:"tokens_evaluated"`
+	Probabilities   []llamaProbability `json:"completion_probabilities,omitempty"`
 }
 
 // llamaAnswer is the last event of a stream, and the answer that is not streamed.
 type llamaAnswer struct {
-	Index              int            `json:"index"`
-	Content            string         `json:"content"`
-	Tokens             []int32        `json:"tokens"`
-	IDSlot             int            `json:"id_slot"`
-	Stop               bool           `json:"stop"`
-	Model              string         `json:"model"`
-	TokensPredicted    int            `json:"tokens_predicted"`
-	TokensEvaluated    int            `json:"tokens_evaluated"`
-	GenerationSettings map[string]any `json:"generation_settings"`
-	Prompt             string         `json:"prompt"`
-	HasNewLine         bool           `json:"has_new_line"`
-	Truncated          bool           `json:"truncated"`
-	StopType           string         `json:"stop_type"`
-	StoppingWord       string         `json:"stopping_word"`
-	TokensCached       int            `json:"tokens_cached"`
-	Timings            llamaTimings   `json:"timings"`
+	Index              int                `json:"index"`
+	Content            string             `json:"content"`
+	Tokens             []int32            `json:"tokens"`
+	IDSlot             int                `json:"id_slot"`
+	Stop               bool               `json:"stop"`
+	Model              string             `json:"model"`
+	TokensPredicted    int                `json:"tokens_predicted"`
+	TokensEvaluated    int                `json:"tokens_evaluated"`
+	GenerationSettings map[string]any     `json:"generation_settings"`
+	Prompt             string             `json:"prompt"`
+	HasNewLine         bool               `json:"has_new_line"`
+	Truncated          bool               `json:"truncated"`
+	StopType           string             `json:"stop_type"`
+	StoppingWord       string             `json:"stopping_word"`
+	TokensCached       int                `json:"tokens_cached"`
+	Timings            llamaTimings       `json:"timings"`
+	Probabilities      []llamaProbability `json:"completion_probabilities,omitempty"`
 }
 
 // llamaTimings says where the time went; times in milliseconds.
@@ -134,7 +138,10 @@ func (s *server) llamaCompletion(c *fiber.Ctx) error {
 		return invalid("prompt", "prompt is missing; it is a string or token ids")
 	}
 	return s.answer(c, work{model: req.model, salt: req.cacheSalt, stream: req.stream, order: func(g *generation) (order, form, error) {
-		o := order{prompts: [][]int32{g.encode(*req.prompt)}, sampling: &req.sampling, defaults: llamaDefaults}
+		if top := req.report.top; top != nil && *top == 0 {
+			req.report.on = false // llama.cpp's default
+		}
+		o := order{logprobs: req.report.order(), prompts: [][]int32{g.encode(*req.prompt)}, sampling: &req.sampling, defaults: llamaDefaults}
 		settings := map[string]any{
 			"n_ctx": g.Engine.Info().MaxLen, "n_predict": -1, "stop": append([]string{}, req.sampling.stop...), "stream": req.stream,
 		}
@@ -143,7 +150,7 @@ func (s *server) llamaCompletion(c *fiber.Ctx) error {
 			settings["n_predict"] = *req.nPredict
 		}
 		return o, &llamaFrames{
-			g: g, prompt: g.Tokenizer.Decode(o.prompts[0], false), tokens: req.returnTokens, stops: req.sampling.stop,
+			held: heldLogprobs{}, g: g, prompt: g.Tokenizer.Decode(o.prompts[0], false), tokens: req.returnTokens, stops: req.sampling.stop,
 			settings: settingsOf(settings, req.sampling.params(g.Model.Generation, llamaDefaults)),
 		}, nil
 	}})
@@ -166,20 +173,23 @@ type llamaFrames struct {
 	settings map[string]any
 	all      []int32 // sampled so far
 	text     strings.Builder
+	held     heldLogprobs
 }
 
 func (f *llamaFrames) whole(answers []answer, u engine.Usage) any {
 	f.all = answers[0].tokens
+	f.held.add(0, answers[0].logprobs)
 	return f.last(answers[0].text, answers[0].text, answers[0].finish, u)
 }
 
 func (f *llamaFrames) event(w *frameWriter, _ int, ev engine.Event) {
 	f.all = append(f.all, ev.Tokens...)
 	f.text.WriteString(ev.Text)
+	f.held.add(0, ev.Logprobs)
 	if ev.Text != "" {
 		w.sse(llamaPiece{
 			Content: ev.Text, Tokens: ev.Tokens, IDSlot: -1,
-			TokensPredicted: len(f.all), TokensEvaluated: len(f.g.prompts[0]),
+			TokensPredicted: len(f.all), TokensEvaluated: len(f.g.prompts[0]), Probabilities: spelling{f.g.Loaded}.llama(f.held.take(0)),
 		})
 	}
 	if ev.Finish != "" {
@@ -205,7 +215,7 @@ func (f *llamaFrames) last(content, text string, finish engine.FinishReason, u e
 		Content: content, Tokens: []int32{}, IDSlot: -1, Stop: true, Model: f.g.name,
 		TokensPredicted: u.CompletionTokens, TokensEvaluated: u.PromptTokens,
 		GenerationSettings: f.settings, Prompt: f.prompt, HasNewLine: strings.Contains(text, "\n"),
-		StopType: "limit", TokensCached: u.PromptTokens + u.CompletionTokens - 1, Timings: llamaTimingsOf(u),
+		Probabilities: spelling{f.g.Loaded}.llama(f.held.take(0)), StopType: "limit", TokensCached: u.PromptTokens + u.CompletionTokens - 1, Timings: llamaTimingsOf(u),
 	}
 	if content != "" {
 		a.Tokens = f.wanted(f.all)

@@ -47,10 +47,10 @@ func TestLlamaCompletionStream(t *testing.T) {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 	for body, want := range map[string]string{
-		`{}`:                           "prompt is missing; it is a string or token ids",
-		`{"prompt":["a","b"]}`:         "prompt holds 2 prompts; POST /v1/completions takes more than one",
-		`{"prompt":"a","n_probs":3}`:   "n_probs is not supported",
-		`{"prompt":"a","grammar":"x"}`: "grammar is not supported",
+		`{}`:                   "prompt is missing; it is a string or token ids",
+		`{"prompt":["a","b"]}`: "prompt holds 2 prompts; POST /v1/completions takes more than one",
+		`{"prompt":"a","n_probs":3,"post_sampling_probs":true}`: "post_sampling_probs is not supported",
+		`{"prompt":"a","grammar":"x"}`:                          "grammar is not supported",
 	} {
 		if r := w.post("/completion", body); r.status != http.StatusBadRequest || !strings.Contains(r.body, want) {
 			t.Errorf("%s: %d %s", body, r.status, r.body)

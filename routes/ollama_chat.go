@@ -12,11 +12,12 @@ import (
 
 // chatAnswer is a line of /api/chat's stream, and the answer that is not streamed.
 type chatAnswer struct {
-	Model      string        `json:"model"`
-	CreatedAt  time.Time     `json:"created_at"`
-	Message    ollamaMessage `json:"message"`
-	Done       bool          `json:"done"`
-	DoneReason string        `json:"done_reason,omitempty"`
+	Model      string         `json:"model"`
+	CreatedAt  time.Time      `json:"created_at"`
+	Message    ollamaMessage  `json:"message"`
+	Done       bool           `json:"done"`
+	DoneReason string         `json:"done_reason,omitempty"`
+	Logprobs   []tokenLogprob `json:"logprobs,omitempty"`
 	cut
 	*statistics
 }
@@ -55,6 +56,9 @@ func (s *server) chat(c *fiber.Ctx) error {
 	if err := req.conversation.tools.check(); err != nil {
 		return err
 	}
+	if err := req.options.report.check(); err != nil {
+		return err
+	}
 	return ollamaParam(s.answer(c, work{model: req.model, stream: req.stream, lines: true, order: func(g *generation) (order, form, error) {
 		prompt, gone, err := g.ollamaPrompt(&req)
 		if err != nil {
@@ -63,8 +67,8 @@ func (s *server) chat(c *fiber.Ctx) error {
 		g.reportWindow(c, &req.options)
 		id, err := s.newID()
 		return order{
-			prompts: [][]int32{prompt}, sampling: &req.options.sampling, defaults: ollamaDefaults, limits: req.options.limits(),
-		}, &chatLines{g: g, calls: g.reader(&req.conversation.tools, "call_", id), cut: gone}, err
+			logprobs: req.options.report.order(), prompts: [][]int32{prompt}, sampling: &req.options.sampling, defaults: ollamaDefaults, limits: req.options.limits(),
+		}, &chatLines{g: g, held: heldLogprobs{}, calls: g.reader(&req.conversation.tools, "call_", id), cut: gone}, err
 	}}))
 }
 
@@ -81,12 +85,14 @@ func (g *generation) ollamaPrompt(req *ollamaChatRequest) (prompt []int32, gone 
 type chatLines struct {
 	g     *generation
 	calls *callReader
+	held  heldLogprobs
 	call  toolCall // of a stream, as far as it has come
 	cut   cut
 }
 
 func (f *chatLines) whole(answers []answer, u engine.Usage) any {
 	text, calls := f.calls.read(0, answers[0])
+	f.held.add(0, answers[0].logprobs)
 	a := f.last(string(answers[0].finish), text, u)
 	for i, c := range calls {
 		if c.whole { // arguments are an object here, which cannot be cut
@@ -101,6 +107,7 @@ func ollamaCallOf(i int, c toolCall) ollamaCall {
 }
 
 func (f *chatLines) event(w *frameWriter, _ int, ev engine.Event) {
+	f.held.add(0, ev.Logprobs)
 	for _, p := range f.calls.pieces(0, ev) {
 		switch p.Kind {
 		case toolcall.Text:
@@ -119,7 +126,7 @@ func (f *chatLines) event(w *frameWriter, _ int, ev engine.Event) {
 }
 
 func (f *chatLines) line(w *frameWriter, m ollamaMessage) {
-	w.line(chatAnswer{Model: f.g.name, CreatedAt: f.g.createdAt(), Message: m})
+	w.line(chatAnswer{Model: f.g.name, CreatedAt: f.g.createdAt(), Message: m, Logprobs: spelling{f.g.Loaded}.tokens(f.held.take(0))})
 }
 
 func (f *chatLines) end(*frameWriter, engine.Usage) {}
@@ -130,6 +137,6 @@ func (f *chatLines) fail(w *frameWriter, err *apiError) { w.line(err.ollamaBody(
 func (f *chatLines) last(reason, text string, u engine.Usage) chatAnswer {
 	return chatAnswer{
 		Model: f.g.name, CreatedAt: f.g.createdAt(), Message: ollamaMessage{Role: "assistant", Content: text},
-		Done: true, DoneReason: reason, cut: f.cut, statistics: f.g.statistics(u),
+		Done: true, DoneReason: reason, cut: f.cut, statistics: f.g.statistics(u), Logprobs: spelling{f.g.Loaded}.tokens(f.held.take(0)),
 	}
 }

@@ -11,6 +11,7 @@ type ollamaOptions struct {
 	sampling   sampling
 	numPredict *int64
 	numCtx     *int64
+	report     reporting
 }
 
 // limits returns the bounds that the options set. -1 and 0 are "none", and so is num_predict -2, "until the window is full".
@@ -80,6 +81,7 @@ var generateFields = newTable(
 		keepAliveField(func(r *generateRequest) **time.Duration { return &r.keepAlive }),
 	},
 	answerFields[generateRequest](),
+	logprobFields(func(r *generateRequest) *reporting { return &r.options.report }),
 	inertFields[generateRequest]("shift"),
 )
 
@@ -97,6 +99,7 @@ var ollamaChatFields = newTable(
 		keepAliveField(func(r *ollamaChatRequest) **time.Duration { return &r.keepAlive }),
 	},
 	answerFields[ollamaChatRequest](),
+	logprobFields(func(r *ollamaChatRequest) *reporting { return &r.options.report }),
 	toolRows(chatToolFields, func(r *ollamaChatRequest) *toolbox { return &r.conversation.tools }),
 	inertFields[ollamaChatRequest]("shift"),
 )
@@ -106,8 +109,6 @@ func answerFields[T any]() []field[T] {
 	return []field[T]{
 		refusedField[T]("format", "the answer is text"),
 		refusedField[T]("think", "the models of this server do not think"),
-		refusedField[T]("logprobs", ""),
-		refusedField[T]("top_logprobs", ""),
 	}
 }
 

@@ -13,12 +13,13 @@ import (
 
 // generateAnswer is a line of /api/generate's stream, and the answer that is not streamed.
 type generateAnswer struct {
-	Model      string    `json:"model"`
-	CreatedAt  time.Time `json:"created_at"`
-	Response   string    `json:"response"`
-	Done       bool      `json:"done"`
-	DoneReason string    `json:"done_reason,omitempty"`
-	Context    []int32   `json:"context,omitempty"`
+	Model      string         `json:"model"`
+	CreatedAt  time.Time      `json:"created_at"`
+	Response   string         `json:"response"`
+	Done       bool           `json:"done"`
+	DoneReason string         `json:"done_reason,omitempty"`
+	Context    []int32        `json:"context,omitempty"`
+	Logprobs   []tokenLogprob `json:"logprobs,omitempty"`
 	cut
 	*statistics
 }
@@ -58,6 +59,9 @@ func (s *server) generate(c *fiber.Ctx) error {
 	if req.model == "" {
 		return s.modelNotFound("")
 	}
+	if err := req.options.report.check(); err != nil {
+		return err
+	}
 	if req.prompt == "" {
 		return s.loadOnly(c, req.model, func(g *generation) any {
 			return (&generateFrames{g: g}).last(loadReason(req.keepAlive), "", nil, engine.Usage{})
@@ -67,8 +71,8 @@ func (s *server) generate(c *fiber.Ctx) error {
 		prompt, gone, err := g.generatePrompt(&req)
 		g.reportWindow(c, &req.options)
 		return order{
-			prompts: [][]int32{prompt}, sampling: &req.options.sampling, defaults: ollamaDefaults, limits: req.options.limits(),
-		}, &generateFrames{g: g, raw: req.raw, cut: gone}, err
+			logprobs: req.options.report.order(), prompts: [][]int32{prompt}, sampling: &req.options.sampling, defaults: ollamaDefaults, limits: req.options.limits(),
+		}, &generateFrames{g: g, held: heldLogprobs{}, raw: req.raw, cut: gone}, err
 	}}))
 }
 
@@ -136,16 +140,19 @@ type generateFrames struct {
 	raw    bool
 	cut    cut
 	tokens []int32 // sampled so far
+	held   heldLogprobs
 }
 
 func (f *generateFrames) whole(answers []answer, u engine.Usage) any {
+	f.held.add(0, answers[0].logprobs)
 	return f.last(string(answers[0].finish), answers[0].text, answers[0].tokens, u)
 }
 
 func (f *generateFrames) event(w *frameWriter, _ int, ev engine.Event) {
 	f.tokens = append(f.tokens, ev.Tokens...)
+	f.held.add(0, ev.Logprobs)
 	if ev.Text != "" {
-		w.line(generateAnswer{Model: f.g.name, CreatedAt: f.g.createdAt(), Response: ev.Text})
+		w.line(generateAnswer{Model: f.g.name, CreatedAt: f.g.createdAt(), Response: ev.Text, Logprobs: spelling{f.g.Loaded}.tokens(f.held.take(0))})
 	}
 	if ev.Finish != "" {
 		w.line(f.last(string(ev.Finish), "", f.tokens, ev.Usage))
@@ -160,7 +167,7 @@ func (f *generateFrames) fail(w *frameWriter, err *apiError) { w.line(err.ollama
 func (f *generateFrames) last(reason, text string, tokens []int32, u engine.Usage) generateAnswer {
 	a := generateAnswer{
 		Model: f.g.name, CreatedAt: f.g.createdAt(), Response: text,
-		Done: true, DoneReason: reason, statistics: f.g.statistics(u),
+		Done: true, DoneReason: reason, statistics: f.g.statistics(u), Logprobs: spelling{f.g.Loaded}.tokens(f.held.take(0)),
 	}
 	a.cut = f.cut
 	if !f.raw && tokens != nil {

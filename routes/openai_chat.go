@@ -19,13 +19,15 @@ type chatCompletion struct {
 	SystemFingerprint string       `json:"system_fingerprint"`
 	Choices           []chatChoice `json:"choices"`
 	Usage             openaiUsage  `json:"usage"`
+
+	PromptLogprobs []any `json:"prompt_logprobs,omitempty"`
 }
 
 type chatChoice struct {
-	Index        int         `json:"index"`
-	Message      chatMessage `json:"message"`
-	Logprobs     *struct{}   `json:"logprobs"`
-	FinishReason string      `json:"finish_reason"`
+	Index        int           `json:"index"`
+	Message      chatMessage   `json:"message"`
+	Logprobs     *chatLogprobs `json:"logprobs"`
+	FinishReason string        `json:"finish_reason"`
 }
 
 // chatMessage is the message of an answer. Its content is null where it has calls and no text.
@@ -60,9 +62,10 @@ type chatChunk struct {
 }
 
 type chunkChoice struct {
-	Index        int     `json:"index"`
-	Delta        any     `json:"delta"`
-	FinishReason *string `json:"finish_reason"`
+	Index        int           `json:"index"`
+	Delta        any           `json:"delta"`
+	Logprobs     *chatLogprobs `json:"logprobs,omitempty"`
+	FinishReason *string       `json:"finish_reason"`
 }
 
 // The deltas: the role, once and first; a piece of text; a call's beginning; a piece of its arguments; nothing, with the finish reason.
@@ -133,21 +136,25 @@ func (s *server) chatCompletions(c *fiber.Ctx) error {
 			return order{}, nil, err
 		}
 		id, err := s.newID()
-		f := &chatFrames{calls: g.reader(&req.conversation.tools, "call_", id), usage: req.includeUsage, begun: map[int]bool{}, chunk: chatChunk{
+		f := &chatFrames{spelling: spelling{g.Loaded}, report: req.report.order(), prompt: req.prompt.order(), held: heldLogprobs{}, calls: g.reader(&req.conversation.tools, "call_", id), usage: req.includeUsage, begun: map[int]bool{}, chunk: chatChunk{
 			ID: "chatcmpl-" + id, Object: "chat.completion.chunk", Created: s.now().Unix(), Model: g.name, SystemFingerprint: g.Fingerprint,
 		}}
 		return order{
-			prompts: [][]int32{prompt}, n: req.n, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: req.limit()},
+			logprobs: f.report, scores: scores(1, f.prompt), prompts: [][]int32{prompt}, n: req.n, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: req.limit()},
 		}, f, err
 	}})
 }
 
 // chatFrames writes a chat completion.
 type chatFrames struct {
-	calls *callReader
-	chunk chatChunk    // what all chunks have in common
-	usage bool         // a chunk with the usage is wanted
-	begun map[int]bool // the answers whose role has been sent
+	spelling
+	report *engine.Logprobs // nil where they are not wanted
+	prompt *engine.Logprobs // likewise, of the prompt
+	held   heldLogprobs
+	calls  *callReader
+	chunk  chatChunk    // what all chunks have in common
+	usage  bool         // a chunk with the usage is wanted
+	begun  map[int]bool // the answers whose role has been sent
 }
 
 func (f *chatFrames) whole(answers []answer, u engine.Usage) any {
@@ -162,15 +169,24 @@ func (f *chatFrames) whole(answers []answer, u engine.Usage) any {
 			m.ToolCalls = append(m.ToolCalls, chatCall{c.id, "function", chatFunction{c.name, c.arguments}})
 		}
 		choices[i] = chatChoice{Index: i, Message: m, FinishReason: f.calls.finish(i, a.finish)}
+		if f.report != nil {
+			choices[i].Logprobs = &chatLogprobs{Content: f.spelling.tokens(a.logprobs)}
+		}
+	}
+	var ofPrompt []any
+	if f.prompt != nil {
+		ofPrompt = f.spelling.prompt(answers[0].prompt, f.prompt.Top)
 	}
 	return chatCompletion{
-		ID: f.chunk.ID, Object: "chat.completion", Created: f.chunk.Created, Model: f.chunk.Model, SystemFingerprint: f.chunk.SystemFingerprint,
+		PromptLogprobs: ofPrompt,
+		ID:             f.chunk.ID, Object: "chat.completion", Created: f.chunk.Created, Model: f.chunk.Model, SystemFingerprint: f.chunk.SystemFingerprint,
 		Choices: choices,
 		Usage:   usageOf(u),
 	}
 }
 
 func (f *chatFrames) event(w *frameWriter, choice int, ev engine.Event) {
+	f.held.add(choice, ev.Logprobs)
 	if !f.begun[choice] {
 		f.begun[choice] = true
 		f.send(w, choice, roleDelta{Role: "assistant"}, nil)
@@ -203,7 +219,11 @@ func (f *chatFrames) end(w *frameWriter, u engine.Usage) {
 
 func (f *chatFrames) send(w *frameWriter, choice int, delta any, finish *string) {
 	chunk := f.chunk
-	chunk.Choices = []chunkChoice{{Index: choice, Delta: delta, FinishReason: finish}}
+	of := chunkChoice{Index: choice, Delta: delta, FinishReason: finish}
+	if _, begins := delta.(roleDelta); !begins && len(f.held[choice]) > 0 {
+		of.Logprobs = &chatLogprobs{Content: f.spelling.tokens(f.held.take(choice))}
+	}
+	chunk.Choices = []chunkChoice{of}
 	w.sse(chunk)
 }
 

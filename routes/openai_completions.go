@@ -1,11 +1,13 @@
 package routes
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/gofiber/fiber/v2"
 
 	"ortserve/engine"
+	"ortserve/sample"
 )
 
 // completionRequest is the body of POST /v1/completions.
@@ -38,7 +40,12 @@ var completionFields = newTable(
 			return err
 		}},
 		boolField("echo", func(r *completionRequest) *bool { return &r.echo }),
-		tokenLimitField("max_tokens", func(r *completionRequest) **int64 { return &r.maxTokens }),
+		{name: "max_tokens", schema: integerSchema(-1, math.MaxInt32), read: func(d *decoder, at string, v value, r *completionRequest) error {
+			n, err := integer(at, v, -1, math.MaxInt32)
+			r.maxTokens = &n
+			return err
+		}},
+		countedField("logprobs", func(r *completionRequest) *reporting { return &r.report }),
 		refusedField[completionRequest]("suffix", "the models of this server continue a text, they do not insert into one"),
 		onlyField[completionRequest]("add_special_tokens", "the model's first token is always put before a text", isTrue),
 	},
@@ -108,10 +115,12 @@ type completion struct {
 }
 
 type completionChoice struct {
-	Index        int       `json:"index"`
-	Text         string    `json:"text"`
-	Logprobs     *struct{} `json:"logprobs"`
-	FinishReason *string   `json:"finish_reason"`
+	Index        int                 `json:"index"`
+	Text         string              `json:"text"`
+	Logprobs     *completionLogprobs `json:"logprobs"`
+	FinishReason *string             `json:"finish_reason"`
+
+	PromptLogprobs []any `json:"prompt_logprobs,omitempty"`
 }
 
 // completions serves POST /v1/completions.
@@ -126,8 +135,15 @@ func (s *server) completions(c *fiber.Ctx) error {
 	if err := req.check(); err != nil {
 		return err
 	}
+	none := req.maxTokens != nil && *req.maxTokens == 0
+	switch {
+	case none && !req.echo:
+		return invalid("max_tokens", "max_tokens is 0, must be at least 1 without echo, or -1 for as many tokens as the window holds")
+	case req.echo && req.report.on && req.n > 1:
+		return notSupported("n", "n is %d, which is not supported together with echo and logprobs", req.n)
+	}
 	return s.answer(c, work{model: req.model, salt: req.cacheSalt, stream: req.stream, order: func(g *generation) (order, form, error) {
-		o := order{n: req.n, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: defaultCompletion}}
+		o := order{logprobs: req.report.order(), noAnswer: none, n: req.n, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: defaultCompletion}}
 		if req.maxTokens != nil {
 			o.limits.maxTokens = int(max(*req.maxTokens, 0))
 		}
@@ -138,8 +154,14 @@ func (s *server) completions(c *fiber.Ctx) error {
 				echo[i] = g.shown(p)
 			}
 		}
+		prompt := req.prompt.order()
+		echoed := o.logprobs
+		if !req.echo {
+			echoed = nil
+		}
+		o.scores = scores(len(o.prompts), prompt, echoed)
 		id, err := s.newID()
-		return o, &completionFrames{usage: req.includeUsage, echo: echo, each: max(req.n, 1), begun: map[int]bool{}, head: completion{
+		return o, &completionFrames{spelling: spelling{g.Loaded}, g: g, report: o.logprobs, prompt: prompt, echoed: echoed != nil, held: heldLogprobs{}, offsets: map[int]*textOffset{}, usage: req.includeUsage, echo: echo, each: max(req.n, 1), begun: map[int]bool{}, head: completion{
 			ID: completionIDPrefix + id, Object: textCompletionsName, Created: s.now().Unix(), Model: g.name, SystemFingerprint: g.Fingerprint,
 		}}, err
 	}})
@@ -147,6 +169,14 @@ func (s *server) completions(c *fiber.Ctx) error {
 
 // completionFrames writes a completion.
 type completionFrames struct {
+	spelling
+	g       *generation
+	report  *engine.Logprobs // nil where they are not wanted
+	prompt  *engine.Logprobs // likewise, of the prompt
+	echoed  bool             // log-probabilities of the prompt come before those of the answer
+	held    heldLogprobs
+	offsets map[int]*textOffset
+
 	head  completion   // what all events have in common
 	usage bool         // an event with the usage is wanted
 	echo  []string     // of each prompt, what comes before its answers
@@ -158,25 +188,61 @@ func (f *completionFrames) whole(answers []answer, u engine.Usage) any {
 	head, usage := f.head, usageOf(u)
 	for i, a := range answers {
 		reason := string(a.finish)
-		head.Choices = append(head.Choices, completionChoice{Index: i, Text: f.echo[i/f.each] + a.text, FinishReason: &reason})
+		c := completionChoice{Index: i, Text: f.echo[i/f.each] + a.text, FinishReason: &reason}
+		if f.report != nil {
+			f.hold(i, a.prompt, a.logprobs)
+			c.Logprobs = f.older(f.held.take(i), f.report.Top, new(textOffset))
+		}
+		if f.prompt != nil {
+			c.PromptLogprobs = f.spelling.prompt(a.prompt, f.prompt.Top)
+		}
+		head.Choices = append(head.Choices, c)
 	}
 	head.Usage = &usage
 	return head
 }
 
+// hold keeps what came of the log-probabilities of an answer: of the prompt, where it is echoed, before the first of the answer.
+func (f *completionFrames) hold(choice int, prompt, answer []sample.Logprobs) {
+	if f.echoed && len(f.held[choice]) == 0 && !f.begun[choice] {
+		prompt = ofPrompt(f.g.prompts[choice/f.each], prompt)
+	}
+	if f.echoed {
+		f.held.add(choice, prompt)
+	}
+	f.held.add(choice, answer)
+}
+
 func (f *completionFrames) event(w *frameWriter, choice int, ev engine.Event) {
+	if f.report != nil {
+		f.hold(choice, ev.Prompt, ev.Logprobs)
+	}
+	if len(ev.Tokens) == 0 && ev.Finish == "" {
+		return // of the prompt
+	}
 	text := ev.Text
 	if !f.begun[choice] {
 		f.begun[choice] = true
 		text = f.echo[choice/f.each] + text
 	}
 	if text != "" {
-		f.send(w, completionChoice{Index: choice, Text: text})
+		f.send(w, completionChoice{Index: choice, Text: text, Logprobs: f.logprobs(choice)})
 	}
 	if ev.Finish != "" {
 		reason := string(ev.Finish)
-		f.send(w, completionChoice{Index: choice, FinishReason: &reason})
+		f.send(w, completionChoice{Index: choice, Logprobs: f.logprobs(choice), FinishReason: &reason})
 	}
+}
+
+// logprobs returns those that a chunk of an answer takes along; nil where there are none.
+func (f *completionFrames) logprobs(choice int) *completionLogprobs {
+	if len(f.held[choice]) == 0 {
+		return nil
+	}
+	if f.offsets[choice] == nil {
+		f.offsets[choice] = new(textOffset)
+	}
+	return f.older(f.held.take(choice), f.report.Top, f.offsets[choice])
 }
 
 func (f *completionFrames) send(w *frameWriter, choice completionChoice) {

@@ -68,7 +68,7 @@ func TestCompletionErrors(t *testing.T) {
 	f(`{"prompt":[[]]}`, `the prompt has no tokens`)
 	f(`{"prompt":[`+strings.Repeat(`"a",`, 128)+`"a"]}`, `prompt holds 129 prompts, at most 128 are allowed`)
 	f(`{"prompt":"a","suffix":"b"}`, `suffix is not supported`)
-	f(`{"prompt":"a","logprobs":3}`, `logprobs is not supported`)
+	f(`{"prompt":"a","use_beam_search":true}`, `use_beam_search is not supported`)
 	f(`{"prompt":"a","best_of":2}`, `best_of is 2 and n is 1: answers are not compared, so that best_of can be at most n`)
 	f(`{"prompt":"a","max_tokens":0}`, `max_tokens is 0, must be at least 1`)
 	f(`{"prompt":"a","n":0}`, `n is 0, must be between 1 and 8`)

@@ -17,6 +17,8 @@ type openaiRequest struct {
 	sampling     sampling
 	cacheSalt    string
 	n, bestOf    int // 0 is not said
+	report       reporting
+	prompt       reporting // of the prompt's tokens
 }
 
 // chatRequest is the body of POST /v1/chat/completions.
@@ -45,7 +47,13 @@ func (r *openaiRequest) check() error {
 	if r.bestOf > max(r.n, 1) {
 		return notSupported("best_of", "best_of is %d and n is %d: answers are not compared, so that best_of can be at most n", r.bestOf, max(r.n, 1))
 	}
-	return nil
+	switch {
+	case r.prompt.on && r.stream:
+		return notSupported("prompt_logprobs", "prompt_logprobs is not supported in a stream")
+	case r.prompt.on && r.n > 1:
+		return notSupported("prompt_logprobs", "prompt_logprobs is not supported where n is above 1")
+	}
+	return r.report.check()
 }
 
 // openaiFields are the rows that OpenAI's routes for completions share: OpenAI's own, and what vLLM and llama.cpp add to them.
@@ -66,6 +74,7 @@ func openaiFields[T any](of func(*T) *openaiRequest) []field[T] {
 			}
 			return numberField(at, func(r *T) **float64 { return &of(r).sampling.repeatPenalty }).read(nil, at, v, r)
 		}},
+		countedField("prompt_logprobs", func(r *T) *reporting { return &of(r).prompt }),
 		onlyField[T]("skip_special_tokens", "control tokens are never shown", isTrue),
 		refusedField[T]("response_format", "the answer is text", hasType("text")),
 		refusedField[T]("top_n_sigma", "use min_p", isNumber(-1)),
@@ -74,8 +83,8 @@ func openaiFields[T any](of func(*T) *openaiRequest) []field[T] {
 		samplingFields(func(r *T) *sampling { return &of(r).sampling }),
 		refusedFields[T](
 			"bad_words", "dry_multiplier", "dynatemp_range", "grammar", "guided_choice", "guided_grammar", "guided_json", "guided_regex",
-			"ignore_eos", "include_stop_str_in_output", "json_schema", "logit_bias", "logprobs", "lora", "min_tokens", "n_probs",
-			"prompt_logprobs", "return_progress", "return_token_ids", "structured_outputs", "use_beam_search", "xtc_probability",
+			"ignore_eos", "include_stop_str_in_output", "json_schema", "logit_bias", "lora", "min_tokens", "n_probs",
+			"return_progress", "return_token_ids", "structured_outputs", "use_beam_search", "xtc_probability",
 		),
 		inertFields[T](
 			"cache_prompt", "id_slot", "keep_alive", "metadata", "priority", "prompt_cache_key", "prompt_cache_retention", "request_id",
@@ -109,8 +118,9 @@ var chatFields = newTable(
 		refusedField[chatRequest]("chat_template", "the model's own is used"),
 	},
 	openaiFields(func(r *chatRequest) *openaiRequest { return &r.openaiRequest }),
+	logprobFields(func(r *chatRequest) *reporting { return &r.report }),
 	toolRows(chatToolFields, func(r *chatRequest) *toolbox { return &r.conversation.tools }),
-	refusedFields[chatRequest]("audio", "continue_final_message", "documents", "echo", "top_logprobs", "web_search_options"),
+	refusedFields[chatRequest]("audio", "continue_final_message", "documents", "echo", "web_search_options"),
 	inertFields[chatRequest]("prediction", "reasoning_effort", "verbosity"),
 )
 

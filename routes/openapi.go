@@ -40,6 +40,7 @@ var operations = []operation{
 	{method: "POST", path: "/v1/completions", tag: tagOpenAI, summary: "Continue a text", request: completionFields.schema(), required: []string{"prompt"}, answer: completion{}, streamType: eventStream},
 	{method: "POST", path: "/v1/responses", tag: tagOpenAI, summary: "Answer a conversation; nothing is stored", request: responsesFields.schema(), required: []string{"input"}, answer: response{}, streamType: eventStream},
 	{method: "POST", path: "/v1/responses/input_tokens", tag: tagOpenAI, summary: "Count the tokens of a response's input", request: responsesFields.schema(), required: []string{"input"}, answer: inputTokens{}},
+	{method: "POST", path: "/v1/score", tag: tagOpenAI, summary: "How probable the model finds given continuations of a prompt", request: scoreFields.schema(), required: []string{"prompt", "continuations"}, answer: scoreAnswer{}},
 	{method: "POST", path: "/v1/embeddings", tag: tagOpenAI, summary: "Refused: no model here gives embeddings", refuses: true},
 	{method: "GET", path: "/v1/models", tag: tagOpenAI, summary: "List the models", answer: modelList{}},
 	{method: "GET", path: "/v1/models/{model}", tag: tagOpenAI, summary: "Describe a model", answer: openaiModel{}},

@@ -172,6 +172,7 @@ func TestOpenAPIAnswers(t *testing.T) {
 		"/api/show":                         `{"model":"tiny:1b"}`,
 		"/completion":                       `{"prompt":"hi"}`,
 		"/tokenize":                         `{"content":"hi"}`,
+		"/v1/score":                         `{"prompt":"##","continuations":["#"]}`,
 		"/detokenize":                       `{"tokens":[1]}`,
 		"/apply-template":                   `{` + messages + `}`,
 	} {

@@ -82,28 +82,28 @@ type (
 		Name      string        `json:"name,omitempty"`
 	}
 	outputText struct {
-		Type        string     `json:"type"`
-		Annotations []struct{} `json:"annotations"`
-		Logprobs    []struct{} `json:"logprobs"`
-		Text        string     `json:"text"`
+		Type        string         `json:"type"`
+		Annotations []struct{}     `json:"annotations"`
+		Logprobs    []tokenLogprob `json:"logprobs"`
+		Text        string         `json:"text"`
 	}
 )
 
 // responseEvent is an event of a stream. What an event does not have is left out.
 type responseEvent struct {
-	Type           string      `json:"type"`
-	SequenceNumber int         `json:"sequence_number"`
-	Response       *response   `json:"response,omitempty"`
-	ItemID         string      `json:"item_id,omitempty"`
-	OutputIndex    *int        `json:"output_index,omitempty"`
-	ContentIndex   *int        `json:"content_index,omitempty"`
-	Item           *outputItem `json:"item,omitempty"`
-	Part           *outputText `json:"part,omitempty"`
-	Delta          string      `json:"delta,omitempty"`
-	Text           *string     `json:"text,omitempty"`
-	Logprobs       *[]struct{} `json:"logprobs,omitempty"`
-	Name           string      `json:"name,omitempty"`
-	Arguments      *string     `json:"arguments,omitempty"`
+	Type           string          `json:"type"`
+	SequenceNumber int             `json:"sequence_number"`
+	Response       *response       `json:"response,omitempty"`
+	ItemID         string          `json:"item_id,omitempty"`
+	OutputIndex    *int            `json:"output_index,omitempty"`
+	ContentIndex   *int            `json:"content_index,omitempty"`
+	Item           *outputItem     `json:"item,omitempty"`
+	Part           *outputText     `json:"part,omitempty"`
+	Delta          string          `json:"delta,omitempty"`
+	Text           *string         `json:"text,omitempty"`
+	Logprobs       *[]tokenLogprob `json:"logprobs,omitempty"`
+	Name           string          `json:"name,omitempty"`
+	Arguments      *string         `json:"arguments,omitempty"`
 }
 
 // responseFailure is the event of an error inside a stream.
@@ -130,12 +130,13 @@ func (s *server) responses(c *fiber.Ctx) error {
 		if err != nil {
 			return order{}, nil, err
 		}
-		o := order{prompts: [][]int32{prompt}, sampling: &req.sampling, defaults: openaiDefaults}
+		req.report.on = req.report.on || req.report.top != nil && *req.report.top > 0
+		o := order{logprobs: req.report.order(), prompts: [][]int32{prompt}, sampling: &req.sampling, defaults: openaiDefaults}
 		if req.maxTokens != nil {
 			o.limits.maxTokens = int(max(*req.maxTokens, 0))
 		}
 		id, err := s.newID()
-		return o, &responseFrames{response: g.response(&req, id), id: id, calls: g.reader(&req.tools, "call_", id)}, err
+		return o, &responseFrames{spelling: spelling{g.Loaded}, held: heldLogprobs{}, response: g.response(&req, id), id: id, calls: g.reader(&req.tools, "call_", id)}, err
 	}})
 }
 

@@ -17,6 +17,7 @@ type responsesRequest struct {
 	stream       bool
 	maxTokens    *int64
 	sampling     sampling
+	report       reporting
 	metadata     *value
 	user         *string
 	cacheSalt    string
@@ -32,6 +33,16 @@ var responsesFields = newTable(
 		boolField("stream", func(r *responsesRequest) *bool { return &r.stream }),
 		objectField("stream_options", newTable(inertFields[responsesRequest]("include_obfuscation"))),
 		tokenLimitField("max_output_tokens", func(r *responsesRequest) **int64 { return &r.maxTokens }),
+		{name: "include", schema: listOf(textSchema), read: func(_ *decoder, at string, v value, r *responsesRequest) error {
+			if v.kind != kindList {
+				return wrongType(at, "a list of strings", v)
+			}
+			for _, of := range v.list { // what else there is to include belongs to tools that OpenAI runs
+				r.report.on = r.report.on || isText("message.output_text.logprobs")(of)
+			}
+			return nil
+		}},
+		integerField("top_logprobs", 0, maxTopLogprobs, func(r *responsesRequest) **int64 { return &r.report.top }),
 		textField("cache_salt", func(r *responsesRequest) *string { return &r.cacheSalt }),
 		{name: "metadata", schema: objectSchema, read: func(_ *decoder, at string, v value, r *responsesRequest) error {
 			if v.kind != kindObject {
@@ -52,9 +63,9 @@ var responsesFields = newTable(
 	},
 	samplingFields(func(r *responsesRequest) *sampling { return &r.sampling }),
 	toolRows(responseToolFields, func(r *responsesRequest) *toolbox { return &r.tools }),
-	refusedFields[responsesRequest]("context_management", "top_logprobs"),
+	refusedFields[responsesRequest]("context_management"),
 	inertFields[responsesRequest](
-		"include", "max_tool_calls", "moderation", "prompt_cache_key", "prompt_cache_retention", "reasoning",
+		"max_tool_calls", "moderation", "prompt_cache_key", "prompt_cache_retention", "reasoning",
 		"safety_identifier", "service_tier", "store",
 	),
 )

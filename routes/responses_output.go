@@ -10,6 +10,9 @@ import (
 
 // responseFrames writes a response. Its output is items one after the other: the last one is open until the next begins.
 type responseFrames struct {
+	spelling
+	held     heldLogprobs
+	logprobs []tokenLogprob // of the last item
 	response response
 	id       string // of the request
 	calls    *callReader
@@ -22,6 +25,7 @@ type responseFrames struct {
 
 func (f *responseFrames) whole(answers []answer, u engine.Usage) any {
 	text, calls := f.calls.read(0, answers[0])
+	f.logprobs = f.tokens(answers[0].logprobs)
 	if text != "" || len(calls) == 0 {
 		f.items = append(f.items, f.message())
 		f.fill(text, answers[0].finish != engine.FinishLength || len(calls) > 0)
@@ -60,7 +64,7 @@ func (f *responseFrames) fill(text string, whole bool) {
 		item.Status = "incomplete"
 	}
 	if item.Type == "message" {
-		item.Content = &[]outputText{part(text)}
+		item.Content = &[]outputText{part(text, f.logprobs)}
 	} else {
 		item.Arguments = &text
 	}
@@ -81,8 +85,11 @@ func (f *responseFrames) finish(reason engine.FinishReason, u engine.Usage) {
 }
 
 // part is a message's only part.
-func part(text string) outputText {
-	return outputText{Type: "output_text", Annotations: []struct{}{}, Logprobs: []struct{}{}, Text: text}
+func part(text string, logprobs []tokenLogprob) outputText {
+	if logprobs == nil {
+		logprobs = []tokenLogprob{}
+	}
+	return outputText{Type: "output_text", Annotations: []struct{}{}, Logprobs: logprobs, Text: text}
 }
 
 // send writes an event under the next sequence number.
@@ -106,10 +113,11 @@ func (f *responseFrames) inItem(w *frameWriter, ev responseEvent) {
 func (f *responseFrames) open(w *frameWriter, item outputItem) {
 	f.items = append(f.items, item)
 	f.text.Reset()
+	f.logprobs = nil
 	at := len(f.items) - 1
 	f.send(w, responseEvent{Type: "response.output_item.added", OutputIndex: &at, Item: &item})
 	if item.Type == "message" {
-		empty := part("")
+		empty := part("", nil)
 		f.inItem(w, responseEvent{Type: "response.content_part.added", Part: &empty})
 	}
 }
@@ -119,12 +127,13 @@ func (f *responseFrames) shut(w *frameWriter, whole bool) {
 	if len(f.items) == 0 || f.items[len(f.items)-1].Status != "in_progress" {
 		return
 	}
+	f.logprobs = append(f.logprobs, f.tokens(f.held.take(0))...)
 	at, text := len(f.items)-1, f.text.String()
 	f.fill(text, whole)
 	item := &f.items[at]
 	if item.Type == "message" {
-		p := part(text)
-		f.inItem(w, responseEvent{Type: "response.output_text.done", Text: &text, Logprobs: &[]struct{}{}})
+		p := part(text, f.logprobs)
+		f.inItem(w, responseEvent{Type: "response.output_text.done", Text: &text, Logprobs: &p.Logprobs})
 		f.inItem(w, responseEvent{Type: "response.content_part.done", Part: &p})
 	} else {
 		f.inItem(w, responseEvent{Type: "response.function_call_arguments.done", Name: item.Name, Arguments: &text})
@@ -149,13 +158,16 @@ func (f *responseFrames) event(w *frameWriter, _ int, ev engine.Event) {
 			f.open(w, f.message())
 		}
 	}
+	f.held.add(0, ev.Logprobs)
 	for _, p := range f.calls.pieces(0, ev) {
 		switch p.Kind {
 		case toolcall.Text:
 			if n := len(f.items); n == 0 || f.items[n-1].Type != "message" {
 				f.open(w, f.message())
 			}
-			f.add(w, p.Text, responseEvent{Type: "response.output_text.delta", Logprobs: &[]struct{}{}})
+			l := f.tokens(f.held.take(0))
+			f.logprobs = append(f.logprobs, l...)
+			f.add(w, p.Text, responseEvent{Type: "response.output_text.delta", Logprobs: &l})
 		case toolcall.Begin:
 			f.shut(w, true)
 			f.open(w, f.call(p.Call, p.Text))

@@ -75,6 +75,7 @@ func (s *server) app() *fiber.App {
 		app.Post(v1+"/completions", s.completions)
 		app.Post(v1+"/responses", s.responses)
 		app.Post(v1+"/responses/input_tokens", s.countResponse)
+		app.Post(v1+"/score", s.score)
 		app.Post(v1+"/embeddings", noEmbeddings)
 		app.Get(v1+"/models", s.listModels)
 		app.Get(v1+"/models/+", s.getModel)

@@ -85,8 +85,8 @@ func (m *scripted) Forward(b *engine.Batch) (engine.Logits, error) {
 			return engine.Logits{}, err
 		}
 	}
-	logits := engine.Logits{Data: make([]float32, len(b.Rows)*m.info.Vocab), Vocab: m.info.Vocab}
-	for i, r := range b.Rows {
+	logits := engine.Logits{Vocab: m.info.Vocab}
+	for _, r := range b.Rows {
 		end := r.Past + len(r.Tokens)
 		m.kv[r.Slot] = append(m.kv[r.Slot][:r.Past], r.Tokens...)
 		if len(r.Tokens) > 1 || r.Past == 0 { // part of a prompt
@@ -102,7 +102,13 @@ func (m *scripted) Forward(b *engine.Batch) (engine.Logits, error) {
 		case !m.echo && k < len(m.answer):
 			next = int32(m.answer[k])
 		}
-		logits.Row(i)[next] = 100
+		for i := range r.Logits {
+			row := make([]float32, m.info.Vocab)
+			if row[next] = 100; i < r.Logits-1 { // inside a prompt it expects each token twice
+				row[next], row[r.Tokens[len(r.Tokens)-r.Logits+i]] = 0, 100
+			}
+			logits.Data = append(logits.Data, row...)
+		}
 	}
 	return logits, nil
 }
@@ -158,7 +164,7 @@ func newWorld(t *testing.T, answer string, set ...func(*world, *Options)) *world
 	w := &world{t: t, logs: &syncBuffer{}}
 	w.model = &scripted{
 		answer:  answer,
-		info:    engine.ModelInfo{Vocab: testmodel.Vocab, Slots: 2, MaxLen: 256, Chunk: 64},
+		info:    engine.ModelInfo{Vocab: testmodel.Vocab, Slots: 2, MaxLen: 256, Chunk: 64, Logits: 16},
 		prompts: make([]int, 3),
 		kv:      make([][]int32, 3),
 	}

@@ -27,8 +27,8 @@ func LogprobsOf(logits []float32, id int32, n int) (Logprobs, error) {
 	}
 	largest := logits[best]
 	none := float32(math.Inf(-1))
-	norm := float64(largest) + math.Log(sumExp(logits, largest, none, 1))
-	at := func(id int32) Logprob { return Logprob{id, float64(logits[id]) - norm} }
+	norm := math.Log(sumExp(logits, largest, none, 1))
+	at := func(id int32) Logprob { return Logprob{id, min(float64(logits[id])-float64(largest)-norm, 0)} }
 
 	l := Logprobs{Logprob: at(id), Rank: rank(logits, id)}
 	if n > 0 {

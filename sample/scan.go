@@ -144,7 +144,7 @@ func topK(c []candidate, logits []float32, k int, floor float32) []candidate {
 	return c
 }
 
-// The table of sumExp: e to the power of minus the middle of each of its steps.
+// The table of sumExp: e to the power of minus each of its steps.
 const (
 	expSteps = 256 // of an e-fold
 	expSize  = tail * expSteps
@@ -152,7 +152,7 @@ const (
 
 var expTable = func() (t [expSize]float32) {
 	for i := range t {
-		t[i] = float32(math.Exp(-(float64(i) + 0.5) / expSteps))
+		t[i] = float32(math.Exp(-float64(i) / expSteps))
 	}
 	return t
 }()
@@ -163,7 +163,7 @@ var expTable = func() (t [expSize]float32) {
 func sumExp(logits []float32, largest, floor float32, scale float64) float64 {
 	const h = 1.0 / expSteps
 	a := float32(scale * expSteps)
-	floor = max(floor, largest-float32(tail/scale))
+	floor = max(floor, largest-float32((tail-0.01)/scale)) // within the table
 	var sum float64
 	for len(logits) > 0 {
 		block := logits[:min(256, len(logits))]
@@ -172,30 +172,30 @@ func sumExp(logits []float32, largest, floor float32, scale float64) float64 {
 		for ; len(block) >= 4; block = block[4:] {
 			if l := block[0]; l > floor {
 				t := (largest - l) * a
-				k := int32(t)
-				s0 += expTable[k&(expSize-1)] * (1 + h/2 - h*(t-float32(k)))
+				k := int32(t + 0.5)
+				s0 += expTable[k&(expSize-1)] * (1 - h*(t-float32(k)))
 			}
 			if l := block[1]; l > floor {
 				t := (largest - l) * a
-				k := int32(t)
-				s1 += expTable[k&(expSize-1)] * (1 + h/2 - h*(t-float32(k)))
+				k := int32(t + 0.5)
+				s1 += expTable[k&(expSize-1)] * (1 - h*(t-float32(k)))
 			}
 			if l := block[2]; l > floor {
 				t := (largest - l) * a
-				k := int32(t)
-				s2 += expTable[k&(expSize-1)] * (1 + h/2 - h*(t-float32(k)))
+				k := int32(t + 0.5)
+				s2 += expTable[k&(expSize-1)] * (1 - h*(t-float32(k)))
 			}
 			if l := block[3]; l > floor {
 				t := (largest - l) * a
-				k := int32(t)
-				s3 += expTable[k&(expSize-1)] * (1 + h/2 - h*(t-float32(k)))
+				k := int32(t + 0.5)
+				s3 += expTable[k&(expSize-1)] * (1 - h*(t-float32(k)))
 			}
 		}
 		for _, l := range block {
 			if l > floor {
 				t := (largest - l) * a
-				k := int32(t)
-				s0 += expTable[k&(expSize-1)] * (1 + h/2 - h*(t-float32(k)))
+				k := int32(t + 0.5)
+				s0 += expTable[k&(expSize-1)] * (1 - h*(t-float32(k)))
 			}
 		}
 		sum += float64(s0) + float64(s1) + float64(s2) + float64(s3)

@@ -86,7 +86,7 @@ func TestOpenAIErrors(t *testing.T) {
 	f(func(p *openai.ChatCompletionNewParams) { p.Messages = nil }, 400, "messages", "")
 	f(func(p *openai.ChatCompletionNewParams) { p.TopP = openai.Float(2) }, 400, "top_p", "")
 	f(func(p *openai.ChatCompletionNewParams) { p.N = openai.Int(99) }, 400, "n", "")
-	f(func(p *openai.ChatCompletionNewParams) { p.Logprobs = openai.Bool(true) }, 400, "logprobs", "unsupported_parameter")
+	f(func(p *openai.ChatCompletionNewParams) { p.Modalities = []string{"audio"} }, 400, "modalities", "unsupported_parameter")
 	f(func(p *openai.ChatCompletionNewParams) {
 		p.Messages = []openai.ChatCompletionMessageParamUnion{openai.UserMessage(strings.Repeat("1 2 3 ", 500))}
 	}, 400, "", "context_length_exceeded")
