@@ -35,6 +35,7 @@ func runImport(ctx context.Context, args []string, t terminal) error {
 	dtype := f.String("dtype", "", "`TYPE` of activations and the KV cache, fp32 or fp16: fp16 is for GPUs and slow on a CPU (default fp32). Without --bits, naming it keeps weights in it too")
 	block := f.Int("block", 0, "how many weights share a scale, 32, 64 or 128: more are smaller and faster and answer worse (default: by the bits)")
 	symmetric := f.Bool("symmetric", false, "no zero points: a little smaller, at 4 bits a little worse")
+	nearest := f.Bool("nearest", false, "round weights to nearest instead of searching for the scales that lose least: faster, answers worse at 4 bits")
 	var temperature *float64
 	f.Func("temperature", "`T` of requests that ask for none, 0 for greedy (default: what the file advises, else what the API's own is)", func(v string) error {
 		t, err := strconv.ParseFloat(v, 64)
@@ -74,7 +75,7 @@ func runImport(ctx context.Context, args []string, t terminal) error {
 	defer stop()
 	progress, finish := progressOf(t.err, "importing "+clean)
 	report, err := convert.Import(ctx, path, dst, convert.Options{
-		Bits: *bits, Block: *block, Symmetric: *symmetric, HeadBits: *head, EdgeBits: *edge, Float16: half,
+		Bits: *bits, Block: *block, Symmetric: *symmetric, Nearest: *nearest, HeadBits: *head, EdgeBits: *edge, Float16: half,
 		Name: clean, Temperature: temperature, Progress: progress,
 	})
 	finish()

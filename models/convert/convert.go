@@ -19,6 +19,7 @@ type Options struct {
 	Bits      int    // 4 or 8; 0 chooses. 32 keeps float32 and, with Float16, 16 keeps float16: weights are not quantized.
 	Block     int    // weights that share a scale: 32, 64 or 128; 0 chooses
 	Symmetric bool   // no zero points
+	Nearest   bool   // round to nearest instead of searching scales that lose less: faster, to compare with
 	HeadBits  int    // 4 or 8: of the product that gives logits; 0: as Bits
 	EdgeBits  int    // 4 or 8: of the first and the last layer; 0: as Bits
 	Float16   bool   // activations and KV are float16, as GPUs want them
@@ -136,10 +137,18 @@ func convert(ctx context.Context, s *source, size int64, dst string, o Options, 
 		return nil, err
 	}
 	report := &Report{Dir: dst, Architecture: s.architecture, SourceBytes: size}
+	ctx, stop := context.WithCancel(ctx)
+	sums := digest(ctx, s.files)
+	defer func() { _, _ = sums.wait() }()
+	defer stop()
 	if err := writeGraph(ctx, staged.dir, s, o, report); err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
+	digests, err := sums.wait()
+	if err != nil {
+		return nil, err
+	}
+	if err := report.writeManifest(ctx, staged.dir, s.config, digests); err != nil {
 		return nil, err
 	}
 	if err := staged.commit(); err != nil {
@@ -155,7 +164,7 @@ func writeGraph(ctx context.Context, dir string, s *source, o Options, report *R
 	if err != nil {
 		return err
 	}
-	w := &writer{data: data, report: report}
+	w := &writer{data: data, nearest: o.Nearest, report: report}
 	weights, err := w.model(s, o.formats(s))
 	if err == nil {
 		err = w.run(ctx, o.Progress)

@@ -21,6 +21,7 @@ func fence(cancel context.CancelCauseFunc) {
 type converter struct {
 	raw, turned []byte
 	values      []float32
+	nearest     bool // round to nearest, search no scales
 	rows        nbits.Rows
 }
 
@@ -42,7 +43,13 @@ func (c *converter) convert(p piece) error {
 	}
 	c.values = sized(c.values, p.rows*length)
 	p.from.kind.Dequantize(c.values, raw)
-	if err := p.to.Quantize(&c.rows, c.values, length); err != nil {
+	var err error
+	if c.nearest {
+		err = p.to.Quantize(&c.rows, c.values, length)
+	} else {
+		err = p.to.Fit(&c.rows, c.values, length, p.importance)
+	}
+	if err != nil {
 		return fmt.Errorf("tensor %q: %w", p.from.name, err)
 	}
 	return p.to.Write(p.at, &c.rows)

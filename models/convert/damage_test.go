@@ -108,7 +108,7 @@ func TestInterrupted(t *testing.T) {
 	if got := entries(t, store); got != "m@latest" {
 		t.Errorf("the store holds %q", got)
 	}
-	const all = "chat_template.jinja config.json genai_config.json generation_config.json model.onnx model.onnx.data tokenizer.json tokenizer_config.json"
+	const all = "chat_template.jinja config.json genai_config.json generation_config.json manifest.json model.onnx model.onnx.data tokenizer.json tokenizer_config.json"
 	if got := entries(t, dst); got != all {
 		t.Errorf("the model holds %q", got)
 	}

@@ -13,12 +13,13 @@ import (
 
 // writer takes room for all tensors, then fills it.
 type writer struct {
-	data   *graph.DataFile
-	config llama.Config
-	report *Report
-	pieces []piece
-	total  int64 // bytes of all pieces in the source
-	failed error // the first
+	data    *graph.DataFile
+	config  llama.Config
+	nearest bool // round to nearest, search no scales
+	report  *Report
+	pieces  []piece
+	total   int64 // bytes of all pieces in the source
+	failed  error // the first
 }
 
 // piece is some rows of a source tensor and where they go.
@@ -28,6 +29,8 @@ type piece struct {
 	to        *nbits.Matrix
 	at        int // the row in to
 	headSize  int // rows are those of heads, rotary pairs side by side; 0: as they are
+
+	importance []float32 // of each column, may be nil
 }
 
 // part is a source tensor that becomes rows of a matrix.
@@ -43,10 +46,13 @@ func (w *writer) model(s *source, f formats) (llama.Weights, error) {
 	w.config = s.config
 	const embedding = "model.embed_tokens"
 	out := llama.Weights{Norm: w.vector("model.norm.weight", part{from: s.norm})}
-	out.Embedding = w.matrix(embedding, f.embedding, part{from: s.embedding})
-	out.Head = out.Embedding
-	if !s.tied || f.embedding != f.head {
-		out.Head = w.matrix("lm_head", f.head, part{from: s.head})
+	last := w.afterNorm(s.norm, f.head.Bits)
+	if s.tied && f.embedding == f.head {
+		out.Embedding = w.matrix(embedding, f.embedding, last, part{from: s.embedding})
+		out.Head = out.Embedding
+	} else {
+		out.Embedding = w.matrix(embedding, f.embedding, nil, part{from: s.embedding})
+		out.Head = w.matrix("lm_head", f.head, last, part{from: s.head})
 	}
 	turned := 0
 	if s.interleaved {
@@ -54,18 +60,19 @@ func (w *writer) model(s *source, f formats) (llama.Weights, error) {
 	}
 	for i, l := range s.layers {
 		p, format := llama.LayerName(i), f.layers[i]
+		before, between := w.afterNorm(l.inputNorm, format.Bits), w.afterNorm(l.postNorm, format.Bits)
 		out.Layers = append(out.Layers, llama.Layer{
 			InputNorm:  w.vector(p+"input_layernorm.weight", part{from: l.inputNorm}),
-			QKV:        w.matrix(p+"self_attn.qkv_proj", format, part{l.query, turned}, part{l.key, turned}, part{l.value, 0}),
+			QKV:        w.matrix(p+"self_attn.qkv_proj", format, before, part{l.query, turned}, part{l.key, turned}, part{l.value, 0}),
 			QKVBias:    w.vector(p+"self_attn.qkv_proj.bias", part{l.queryBias, turned}, part{l.keyBias, turned}, part{l.valueBias, 0}),
 			QueryNorm:  w.vector(p+"self_attn.q_norm.weight", part{from: l.queryNorm}),
 			KeyNorm:    w.vector(p+"self_attn.k_norm.weight", part{from: l.keyNorm}),
-			Output:     w.matrix(p+"self_attn.o_proj", format, part{l.output, 0}),
+			Output:     w.matrix(p+"self_attn.o_proj", format, nil, part{l.output, 0}),
 			OutputBias: w.vector(p+"self_attn.o_proj.bias", part{from: l.outputBias}),
 			PostNorm:   w.vector(p+"post_attention_layernorm.weight", part{from: l.postNorm}),
-			Gate:       w.matrix(p+"mlp.gate_proj", format, part{l.gate, 0}),
-			Up:         w.matrix(p+"mlp.up_proj", format, part{l.up, 0}),
-			Down:       w.matrix(p+"mlp.down_proj", format, part{l.down, 0}),
+			Gate:       w.matrix(p+"mlp.gate_proj", format, between, part{l.gate, 0}),
+			Up:         w.matrix(p+"mlp.up_proj", format, between, part{l.up, 0}),
+			Down:       w.matrix(p+"mlp.down_proj", format, nil, part{l.down, 0}),
 		})
 	}
 	w.report.Weights, w.report.Head, w.report.Embedding = f.layers[len(f.layers)/2], f.head, f.embedding
@@ -104,7 +111,7 @@ func (w *writer) vector(name string, parts ...part) *graph.Tensor {
 }
 
 // matrix takes room for a matrix and notes the pieces that fill it.
-func (w *writer) matrix(name string, f nbits.Format, parts ...part) *nbits.Matrix {
+func (w *writer) matrix(name string, f nbits.Format, importance []float32, parts ...part) *nbits.Matrix {
 	if w.failed != nil {
 		return nil
 	}
@@ -132,7 +139,7 @@ func (w *writer) matrix(name string, f nbits.Format, parts ...part) *nbits.Matri
 		}
 		for row := 0; row < p.from.rows; row += step {
 			n := min(step, p.from.rows-row)
-			w.pieces = append(w.pieces, piece{from: p.from, row: row, rows: n, to: m, at: at + row, headSize: p.headSize})
+			w.pieces = append(w.pieces, piece{p.from, row, n, m, at + row, p.headSize, importance})
 			w.total += int64(n) * int64(p.from.rowBytes())
 		}
 		at += p.from.rows
@@ -151,7 +158,7 @@ func (w *writer) run(ctx context.Context, progress func(done, total int64)) erro
 	for range min(runtime.GOMAXPROCS(0), max(1, len(w.pieces))) {
 		workers.Go(func() {
 			defer fence(cancel)
-			var c converter
+			c := converter{nearest: w.nearest}
 			for p := range next {
 				if err := c.convert(p); err != nil {
 					cancel(err)

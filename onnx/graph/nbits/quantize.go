@@ -4,7 +4,6 @@ import "math"
 
 // row quantizes one row; q and zeros are zero before.
 func (f Format) row(q []byte, scales []float32, zeros []byte, row []float32) {
-	levels := 1<<f.Bits - 1
 	for b := range scales {
 		from := b * f.Block
 		x := row[from:min(from+f.Block, len(row))]
@@ -16,17 +15,22 @@ func (f Format) row(q []byte, scales []float32, zeros []byte, row []float32) {
 		if !f.Symmetric {
 			Set(zeros, b, f.Bits, zero)
 		}
-		inverse := float32(0)
-		if scale != 0 {
-			inverse = 1 / scale
+		f.round(q, from, x, scale, zero)
+	}
+}
+
+// round stores the integers of a block whose elements begin at from; q is zero there before.
+func (f Format) round(q []byte, from int, x []float32, scale float32, zero int) {
+	levels, inverse := 1<<f.Bits-1, float32(0)
+	if scale != 0 {
+		inverse = 1 / scale
+	}
+	for j := range f.Block {
+		v := zero
+		if j < len(x) {
+			v = clamp(nearest(x[j]*inverse)+zero, levels)
 		}
-		for j := range f.Block {
-			v := zero
-			if j < len(x) {
-				v = clamp(nearest(x[j]*inverse)+zero, levels)
-			}
-			Set(q, from+j, f.Bits, v)
-		}
+		Set(q, from+j, f.Bits, v)
 	}
 }
 
