@@ -20,11 +20,12 @@ type exchange struct {
 	method, path string
 	streaming    bool // the answer goes on after the handler has returned
 
-	key    Key                 // who asked
-	model  string              // as the client called it, once it was found
-	finish engine.FinishReason // of what a model did
-	usage  engine.Usage
-	err    *apiError
+	key       Key                 // who asked
+	keepAlive *time.Duration      // how long the model shall stay loaded; nil is as long as usual
+	model     string              // as the client called it, once it was found
+	finish    engine.FinishReason // of what a model did
+	usage     engine.Usage
+	err       *apiError
 }
 
 type exchangeKey struct{}

@@ -37,8 +37,8 @@ type generation struct {
 }
 
 // user says for whom a model is used.
-func (s *server) user(key Key) pool.User {
-	return pool.User{Group: key.Group, Admin: key.Admin || s.Keys == nil && s.OpenAdmin}
+func (s *server) user(x *exchange) pool.User {
+	return pool.User{Group: x.key.Group, Admin: x.key.Admin || s.Keys == nil && s.OpenAdmin, KeepAlive: x.keepAlive}
 }
 
 // begin finds the model and watches the client. After it, every path must reach close.
@@ -58,7 +58,7 @@ func (s *server) begin(c *fiber.Ctx, name string) (*generation, error) {
 		release: []func(){stop, cancelTimeout, func() { cancel(context.Canceled) }},
 	}
 	before := s.now()
-	model, release, err := s.Pool.Get(ctx, s.resolve(name), s.user(g.x.key))
+	model, release, err := s.Pool.Get(ctx, s.resolve(name), s.user(g.x))
 	if err != nil {
 		defer g.close()
 		if errors.Is(err, pool.ErrNotFound) {

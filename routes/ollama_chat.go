@@ -50,8 +50,11 @@ func (s *server) chat(c *fiber.Ctx) error {
 	if req.model == "" {
 		return invalid("model", "model is required")
 	}
+	exchangeOf(c).keepAlive = req.keepAlive
 	if len(req.conversation.messages) == 0 {
-		return s.loadOnly(c, req.model, func(g *generation) any { return (&chatLines{g: g}).last(loadReason(req.keepAlive), "", engine.Usage{}) })
+		return s.loadOnly(c, req.model, func(g *generation, reason string) any {
+			return (&chatLines{g: g}).last(reason, "", engine.Usage{})
+		})
 	}
 	if err := req.conversation.tools.check(); err != nil {
 		return err

@@ -140,14 +140,6 @@ func keepAliveField[T any](of func(*T) **time.Duration) field[T] {
 	}}
 }
 
-// loadReason is what the answer to an empty request says of the model.
-func loadReason(keepAlive *time.Duration) string {
-	if keepAlive != nil && *keepAlive == 0 {
-		return "unload"
-	}
-	return "load"
-}
-
 // optionsField is the row of "options".
 func optionsField[T any](of func(*T) *ollamaOptions) field[T] {
 	return field[T]{name: "options", schema: optionFields.schema(), read: func(d *decoder, at string, v value, dst *T) error {

@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"ortserve/engine"
+	"ortserve/pool"
 	"ortserve/template"
 )
 
@@ -62,9 +64,10 @@ func (s *server) generate(c *fiber.Ctx) error {
 	if err := req.options.report.check(); err != nil {
 		return err
 	}
+	exchangeOf(c).keepAlive = req.keepAlive
 	if req.prompt == "" {
-		return s.loadOnly(c, req.model, func(g *generation) any {
-			return (&generateFrames{g: g}).last(loadReason(req.keepAlive), "", nil, engine.Usage{})
+		return s.loadOnly(c, req.model, func(g *generation, reason string) any {
+			return (&generateFrames{g: g}).last(reason, "", nil, engine.Usage{})
 		})
 	}
 	return ollamaParam(s.answer(c, work{model: req.model, stream: req.stream, lines: true, order: func(g *generation) (order, form, error) {
@@ -76,14 +79,26 @@ func (s *server) generate(c *fiber.Ctx) error {
 	}}))
 }
 
-// loadOnly answers a request that has no prompt: the model is loaded, and no more.
-func (s *server) loadOnly(c *fiber.Ctx, model string, answer func(g *generation) any) error {
+// loadOnly answers a request that has no prompt: the model is loaded, and no more; or, where it shall not stay, unloaded.
+func (s *server) loadOnly(c *fiber.Ctx, model string, answer func(g *generation, reason string) any) error {
+	x := exchangeOf(c)
+	if x.keepAlive != nil && *x.keepAlive == 0 {
+		gone, err := s.Pool.Unload(s.resolve(model), s.user(x))
+		switch {
+		case errors.Is(err, pool.ErrNotFound):
+			return s.modelNotFound(model)
+		case err != nil:
+			return err
+		case gone:
+			return sendJSON(c, ollamaJSON, answer(&generation{server: s, x: x, name: model}, "unload"))
+		}
+	}
 	g, err := s.begin(c, model)
 	if err != nil {
 		return err
 	}
 	defer g.done()
-	return sendJSON(c, ollamaJSON, answer(g))
+	return sendJSON(c, ollamaJSON, answer(g, "load"))
 }
 
 // generatePrompt makes the prompt's ids: the text as it is, or the turn of a chat, after a context if there is one.

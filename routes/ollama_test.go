@@ -33,7 +33,7 @@ func TestGenerateBytes(t *testing.T) {
 	// Nothing to answer: the model is loaded, and that is the answer.
 	const none = `"total_duration":0,"load_duration":0,"prompt_eval_count":0,"prompt_eval_cached_count":0,"prompt_eval_duration":1,"eval_count":0,"eval_duration":1}`
 	f("/api/generate", `{"model":"tiny:1b"}`, head+`"response":"","done":true,"done_reason":"load",`+none)
-	f("/api/generate", `{"model":"tiny:1b","prompt":"","keep_alive":0,"images":[],"format":""}`, head+`"response":"","done":true,"done_reason":"unload",`+none)
+	f("/api/generate", `{"model":"tiny:1b","prompt":"","keep_alive":"1h","images":[],"format":""}`, head+`"response":"","done":true,"done_reason":"load",`+none)
 	f("/api/chat", `{"model":"tiny:1b","messages":[]}`, head+`"message":{"role":"assistant","content":""},"done":true,"done_reason":"load",`+none)
 }
 

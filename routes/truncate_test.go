@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestTruncate: who asks for it gets a prompt that is cut, and is told by how much.
@@ -87,7 +88,7 @@ func TestTruncate(t *testing.T) {
 }
 
 func TestKeepAlive(t *testing.T) {
-	w := newWorld(t, "Hi")
+	w := newWorld(t, "Hi", func(_ *world, o *Options) { o.OpenAdmin = true })
 	f := func(keep, want string) {
 		t.Helper()
 		for path, extra := range map[string]string{"/api/generate": ``, "/api/chat": `,"messages":[]`} {
@@ -104,9 +105,51 @@ func TestKeepAlive(t *testing.T) {
 	f(`0`, `"done_reason":"unload"`)
 	f(`"0"`, `"done_reason":"unload"`)
 	f(`"0s"`, `"done_reason":"unload"`)
+	if r := w.do(http.MethodGet, "/api/ps", ""); r.body != `{"models":[]}` {
+		t.Errorf("after it these are loaded: %s", r.body)
+	}
+	w.post("/api/generate", `{"model":"tiny:1b","keep_alive":3600}`)
+	var list struct {
+		Models []struct {
+			ExpiresAt time.Time `json:"expires_at"`
+		}
+	}
+	if err := json.Unmarshal([]byte(w.do(http.MethodGet, "/api/ps", "").body), &list); err != nil || len(list.Models) != 1 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	if stays := time.Until(list.Models[0].ExpiresAt); stays < 59*time.Minute || stays > time.Hour {
+		t.Errorf("for an hour: %s", stays)
+	}
+	w.post("/api/generate", `{"model":"tiny:1b","prompt":"hi","stream":false,"keep_alive":0}`)
+	eventually(t, "it is unloaded after an answer", func() bool { return w.do(http.MethodGet, "/api/ps", "").body == `{"models":[]}` })
 	f(`"soon"`, `{"error":"keep_alive is \"soon\", must be seconds or a time like 5m"}`)
 	f(`1e99`, `{"error":"keep_alive is 1e99, which is out of range"}`)
 	f(`true`, `{"error":"keep_alive must be a number or a string, not a boolean"}`)
+}
+
+// A key unloads what nobody else has used. Nobody in particular, where no keys are asked for, unloads nothing.
+func TestKeepAliveOfKeys(t *testing.T) {
+	unload := `{"model":"tiny:1b","keep_alive":0}`
+	f := func(w *world, want string, headers ...string) {
+		t.Helper()
+		if r := w.do(http.MethodPost, "/api/generate", unload, headers...); !strings.Contains(r.body, `"done_reason":"`+want+`"`) {
+			t.Errorf("%v: %d %s, want %s", headers, r.status, r.body, want)
+		}
+	}
+	f(newWorld(t, "Hi"), "load")
+	w, _ := newStoreWorld(t, withKeys(t))
+	key, admin := []string{"Authorization", "Bearer sesame"}, []string{"Authorization", "Bearer open-up"}
+	load := func(headers []string) {
+		t.Helper()
+		if r := w.do(http.MethodPost, "/api/generate", `{"model":"tiny:1b"}`, headers...); r.status != http.StatusOK {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+	}
+	load(key)
+	f(w, "unload", key...)
+	load(admin)
+	f(w, "load", key...)
+	f(w, "unload", admin...)
 }
 
 // Clients that ask for a model of their own are served by an alias, or with any model.
