@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// Remove deletes the model called name. What has its files open keeps them. The error is an ErrNotFound or an ErrName, or that of the
-// file system.
+// Remove deletes the model called name, and what an attempt to get one of that name has left. What has its files open keeps them. The
+// error is an ErrNotFound, an ErrName or an ErrBusy, or that of the file system.
 func (s *Store) Remove(name string) error {
 	clean, err := CleanName(name)
 	if err != nil {
@@ -24,8 +24,15 @@ func (s *Store) Remove(name string) error {
 	if err := s.root.RemoveAll(gone); err != nil { // what a killed process left
 		return fmt.Errorf("model store: %w", err)
 	}
+	staged, err := s.removeStaged(clean)
+	if err != nil {
+		return err
+	}
 	err = s.root.Rename(place, gone)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && staged:
+		s.removeFolders(dir)
+		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: %s is not in %s", ErrNotFound, clean, s.path)
 	case err != nil:
@@ -37,12 +44,37 @@ func (s *Store) Remove(name string) error {
 	if err := s.root.RemoveAll(gone); err != nil {
 		return fmt.Errorf("model store: %w", err)
 	}
-	for dir = filepath.Clean(dir); dir != "."; dir = filepath.Dir(dir) {
-		if s.root.Remove(dir) != nil { // not empty
-			break
+	s.removeFolders(dir)
+	return nil
+}
+
+// removeStaged removes what nobody goes on with of a model that was being prepared, and says whether there was any.
+func (s *Store) removeStaged(clean string) (bool, error) {
+	place := filepath.FromSlash(relativePath(clean))
+	dir, base := filepath.Split(place)
+	left, err := fs.Glob(s.root.FS(), path.Join(filepath.ToSlash(dir), "."+base+".*ing"))
+	if err != nil {
+		return false, err
+	}
+	for _, l := range left {
+		st, err := s.Stage(clean, strings.TrimPrefix(path.Base(l), "."+base+"."))
+		if err != nil {
+			return false, err
+		}
+		if err := st.Discard(); err != nil {
+			return false, err
 		}
 	}
-	return nil
+	return len(left) > 0, nil
+}
+
+// removeFolders removes folders that hold nothing any more, from dir upwards.
+func (s *Store) removeFolders(dir string) {
+	for dir = filepath.Clean(dir); dir != "."; dir = filepath.Dir(dir) {
+		if s.root.Remove(dir) != nil {
+			return
+		}
+	}
 }
 
 // Copy gives the model called from a second name, in place of the model that has it. The files are shared where the file system can

@@ -98,6 +98,35 @@ func TestCopyAndRemove(t *testing.T) {
 	}
 }
 
+// What an attempt to get a model has left goes with its name; one that is under way is left alone.
+func TestRemoveStaged(t *testing.T) {
+	s, root := store(t, "a@latest")
+	for _, name := range []string{"a", "org/b:q4"} {
+		st, err := s.Stage(name, "pulling")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := st.Root.WriteFile("half", []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Remove(name); !errors.Is(err, ErrBusy) {
+			t.Errorf("remove %s while it is prepared: %v, want ErrBusy", name, err)
+		}
+		if err := st.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Remove(name); err != nil {
+			t.Errorf("remove %s: %v", name, err)
+		}
+		if err := s.Remove(name); !errors.Is(err, ErrNotFound) {
+			t.Errorf("remove %s again: %v, want ErrNotFound", name, err)
+		}
+	}
+	if entries, err := os.ReadDir(root); err != nil || len(entries) > 0 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
 // Links that lead out of the store are neither followed nor copied nor removed.
 func TestEditLinks(t *testing.T) {
 	s, root := store(t, "a@latest")

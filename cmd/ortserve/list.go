@@ -29,6 +29,8 @@ type modelInfo struct {
 	KVHeads       int       `json:"kv_heads"`
 	HeadSize      int       `json:"head_size"`
 	Hidden        int       `json:"hidden"`
+	From          string    `json:"from,omitempty"`   // the model that it was made from
+	System        string    `json:"system,omitempty"` // its own system prompt
 	Dir           string    `json:"dir"`
 }
 
@@ -37,7 +39,7 @@ func infoOf(m *models.Model) modelInfo {
 		Name: m.Name, Digest: m.Digest, Size: m.Size, Modified: m.Modified,
 		Architecture: m.Architecture, Parameters: m.ParameterSize, Quantization: m.Quantization, ContextLength: m.ContextLength,
 		Vocab: m.Vocab, Layers: m.Layers, Heads: m.Heads, KVHeads: m.KVHeads, HeadSize: m.HeadSize, Hidden: m.Hidden,
-		Dir: m.Dir,
+		From: m.Custom.From, System: m.Custom.System, Dir: m.Dir,
 	}
 }
 

@@ -244,7 +244,7 @@ func findModel(store *models.Store, source string) (*models.Model, error) {
 	}
 	m, err := store.Find(source)
 	if errors.Is(err, models.ErrNotFound) {
-		return nil, fmt.Errorf("%w: `make run` brings the default model, `ortserve import FILE.gguf --name %s` any other", err, source)
+		return nil, fmt.Errorf("%w: `make run` brings the default model, `ortserve import FILE.gguf --name %s` or `ortserve pull ORG/REPO` any other", err, source)
 	}
 	return m, err
 }

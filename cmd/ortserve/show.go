@@ -40,6 +40,8 @@ func runShow(_ context.Context, args []string, t terminal) error {
 			{"layers", m.Layers},
 			{"heads", fmt.Sprintf("%d, of keys and values %d, of %d each", m.Heads, m.KVHeads, m.HeadSize)},
 			{"hidden size", m.Hidden},
+			{"made from", dash(m.Custom.From)},
+			{"system prompt", dash(m.Custom.System)},
 			{"chat template", present(m.ChatTemplate)},
 			{"size", size(m.Size)},
 			{"digest", m.Digest},
