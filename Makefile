@@ -42,7 +42,7 @@ test-tokenizer: model ## the tokenizer against Hugging Face's: 50 MB a family, p
 	ORTSERVE_TOKENIZERS=$$(test/tokenizer/fetch.sh) ORTSERVE_TOKENIZER_BYTES=$(or $(BYTES),50000000) ORTSERVE_TOKENIZER_MESSAGES=100000 \
 		go test -count=1 -timeout 120m -run '^Test' -v ./test/tokenizer
 
-test-templates: ## the chat templates of 71 published models, rendered as Python's jinja2 does
+test-templates: ## the chat templates of 71 published models, rendered as transformers renders them
 	ORTSERVE_TEMPLATES=$$(template/testdata/fetch.sh) go test -count=1 -run TestFamilies -v ./template
 
 bench-tokenizer: model ## the tokenizer's speed beside Hugging Face's, and on input that makes tokenizers slow

@@ -46,7 +46,7 @@ func templatesIn(t *testing.T, folder string) map[string]string {
 }
 
 // compareFamilies renders every conversation with every template, here and in Python.
-func compareFamilies(t *testing.T, templates map[string]string) {
+func compareFamilies(t *testing.T, with string, templates map[string]string) {
 	t.Helper()
 	list := conversations(t)
 	var cases []renderCase
@@ -60,7 +60,7 @@ func compareFamilies(t *testing.T, templates map[string]string) {
 			cases = append(cases, renderCase{name, json.RawMessage("{" + tokens + string(c.Variables[1:]))})
 		}
 	}
-	want := reference(t, templates, cases)
+	want := reference(t, with, templates, cases)
 	texts, raised, failed := 0, 0, 0
 	at := 0
 	for _, name := range sortedKeys(templates) {
@@ -109,14 +109,14 @@ func quote(s string) string {
 	return string(data)
 }
 
-// TestFamilies compares the templates of published models in the folder that ORTSERVE_TEMPLATES names.
+// TestFamilies compares the templates of published models in the folder that ORTSERVE_TEMPLATES names with transformers.
 func TestFamilies(t *testing.T) {
 	folder := os.Getenv("ORTSERVE_TEMPLATES")
 	if folder == "" {
 		t.Skip("ORTSERVE_TEMPLATES names no folder of *.jinja files (make test-templates brings one)")
 	}
-	compareFamilies(t, templatesIn(t, folder))
+	compareFamilies(t, "transformers", templatesIn(t, folder))
 }
 
 // TestTemplates compares the templates that are kept here.
-func TestTemplates(t *testing.T) { compareFamilies(t, templatesIn(t, "testdata/templates")) }
+func TestTemplates(t *testing.T) { compareFamilies(t, "jinja2", templatesIn(t, "testdata/templates")) }

@@ -27,8 +27,8 @@ type rendered struct {
 	Error  *string `json:"error"`
 }
 
-// reference renders cases with Python's jinja2, set up as transformers sets it up.
-func reference(t *testing.T, templates map[string]string, cases []renderCase) []rendered {
+// reference renders cases with Python: with transformers, or with jinja2 set up as transformers sets it up.
+func reference(t *testing.T, with string, templates map[string]string, cases []renderCase) []rendered {
 	t.Helper()
 	job, err := json.Marshal(map[string]any{
 		"now": now.Format("2006-01-02T15:04:05"), "templates": templates, "cases": cases,
@@ -37,7 +37,7 @@ func reference(t *testing.T, templates map[string]string, cases []renderCase) []
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), testenv.Python(t, "jinja2"), filepath.Join("testdata", "reference.py"))
+	cmd := exec.CommandContext(t.Context(), testenv.Python(t, with), filepath.Join("testdata", "reference.py"), with)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(job), &out, &errs
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("reference.py: %v\n%s", err, errs.Bytes())

@@ -81,7 +81,36 @@ func variables(in Input) (*scope, error) {
 }
 
 // object is the message as the template sees it.
-func (m Message) object() Object {
+func (m Message) object() Object { return reasoned(m.members()) }
+
+// reasoned gives a message that has its reasoning under one of the names for it the others that templates read, as transformers'
+// apply_chat_template does.
+func reasoned(o Object) Object {
+	at := func(name string) int { return slices.IndexFunc(o, func(m Member) bool { return m.Name == name }) }
+	for _, name := range []string{"reasoning_content", "thinking", "reasoning"} {
+		i := at(name)
+		if i < 0 {
+			continue
+		}
+		reasoning := o[i].Value
+		if i := at("thinking"); i >= 0 {
+			thinking := o[i]
+			o = slices.Insert(slices.Delete(o, i, i+1), 0, thinking)
+		} else {
+			o = slices.Insert(o, 0, Member{"thinking", reasoning})
+		}
+		if i := at("reasoning_content"); i >= 0 {
+			o[i].Value = reasoning
+		} else {
+			o = append(o, Member{"reasoning_content", reasoning})
+		}
+		break
+	}
+	return o
+}
+
+// members are the message's keys. Those without a value are left out, as transformers' apply_chat_template does.
+func (m Message) members() Object {
 	o := Object{{"role", m.Role}, {"content", m.Content}}
 	for _, name := range sortedKeys(m.Fields) {
 		i := slices.IndexFunc(o, func(m Member) bool { return m.Name == name })
@@ -91,5 +120,5 @@ func (m Message) object() Object {
 		}
 		o[i].Value = m.Fields[name]
 	}
-	return slices.DeleteFunc(o, func(m Member) bool { return m.Value == Absent{} })
+	return slices.DeleteFunc(o, func(m Member) bool { return m.Value == nil || m.Value == Absent{} })
 }

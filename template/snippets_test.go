@@ -33,7 +33,7 @@ func compareSnippets(t *testing.T, snippets []string) {
 		cases = append(cases, renderCase{name, json.RawMessage(snippetVariables)})
 	}
 	in := input(t, cases[0].Variables)
-	for i, w := range reference(t, templates, cases) {
+	for i, w := range reference(t, "jinja2", templates, cases) {
 		var got Prompt
 		parsed, err := Parse(snippets[i], nil)
 		if err == nil {

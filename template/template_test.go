@@ -43,7 +43,10 @@ func TestRender(t *testing.T) {
 		"tool_calls": []any{Object{{"name", "f"}, {"arguments", Object{{"b", int64(1)}, {"a", 2.5}}}}},
 		"content":    nil, "name": "n",
 	}}}}
-	f("{{ messages[0]|tojson }}", fields, `{"role": "assistant", "content": null, "name": "n", "tool_calls": [{"name": "f", "arguments": {"b": 1, "a": 2.5}}]}`)
+	f("{{ messages[0]|tojson }}", fields, `{"role": "assistant", "name": "n", "tool_calls": [{"name": "f", "arguments": {"b": 1, "a": 2.5}}]}`)
+	f("{{ messages|tojson }}", Input{Messages: []Message{
+		{Role: "a", Fields: map[string]any{"reasoning": "r"}}, {Role: "b", Fields: map[string]any{"thinking": "t", "reasoning_content": "c"}},
+	}}, `[{"thinking": "r", "role": "a", "content": "", "reasoning": "r", "reasoning_content": "r"}, {"thinking": "t", "role": "b", "content": "", "reasoning_content": "c"}]`)
 	f("{{ messages[0].content is defined }}", Input{Messages: []Message{{Role: "a", Fields: map[string]any{"content": Absent{}}}}}, "False")
 	f("{{ tools|tojson }}", Input{Tools: map[string]any{"b": 1, "a": []any{}}}, `{"a": [], "b": 1}`)
 }
