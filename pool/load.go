@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ortserve/engine"
+	"ortserve/internal/config"
 )
 
 // errNoRoom is the error of a load that may not unload others.
@@ -127,7 +128,7 @@ const patience = 30 * time.Second
 // that is enough it lets nobody join the ones that were used least recently and waits until their users have gone.
 func (p *Pool) reserve(e *entry, need int64, evict bool) error {
 	if p.Limit > 0 && need > p.Limit {
-		return fmt.Errorf("it needs %d bytes, the limit is %d (--memory-limit)", need, p.Limit)
+		return fmt.Errorf("it needs %s, the limit is %s (--memory-limit)", config.Bytes(need), config.Bytes(p.Limit))
 	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"ortserve/engine"
 	"ortserve/internal/testhub"
@@ -207,5 +208,50 @@ func TestFixedModels(t *testing.T) {
 	}
 	if r := w.do(http.MethodDelete, "/api/delete", `{"model":"tiny:1b"}`); r.status != http.StatusBadRequest {
 		t.Errorf("/api/delete: %d %s", r.status, r.body)
+	}
+}
+
+// TestKeysDoNotDisturb: whatever a key asks for of how long a model stays, and of its window, another key's stream goes on and the
+// model is not loaded again.
+func TestKeysDoNotDisturb(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(file, []byte("one::inference:one\ntwo::inference:two\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := LoadKeys("", "", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, _ := newStoreWorld(t, func(_ *world, o *Options) { o.Keys = keys })
+	step := make(chan struct{})
+	w.model.before = func(b *engine.Batch) error {
+		if len(b.Rows) == 1 && b.Rows[0].Slot == 0 && b.Rows[0].Past > 0 && len(b.Rows[0].Tokens) == 1 {
+			<-step // the stream's decode steps alone
+		}
+		return nil
+	}
+	streamed := make(chan reply, 1)
+	go func() {
+		streamed <- w.do(http.MethodPost, "/api/generate", `{"model":"tiny:1b","prompt":"hi"}`, "Authorization", "Bearer one")
+	}()
+	eventually(t, "the stream runs", func() bool { return len(w.pool.Loaded()) == 1 && !w.idle() })
+	before := w.pool.Loaded()[0]
+	for i := range 200 {
+		body := []string{`{"model":"tiny:1b","keep_alive":0}`, `{"model":"tiny:1b","keep_alive":-1}`, `{"model":"tiny:1b","keep_alive":0,"options":{"num_ctx":64}}`}[i%3]
+		if r := w.do(http.MethodPost, "/api/generate", body, "Authorization", "Bearer two"); r.status != http.StatusOK || !strings.Contains(r.body, `"done_reason":"load"`) {
+			t.Fatalf("%s: %d %s", body, r.status, r.body)
+		}
+	}
+	close(step)
+	if r := <-streamed; r.status != http.StatusOK || !strings.Contains(r.body, `"done_reason":"stop"`) {
+		t.Errorf("the stream: %d %s", r.status, r.body)
+	}
+	if after := w.pool.Loaded(); len(after) != 1 || after[0] != before {
+		t.Error("the model was loaded again")
+	}
+	for _, r := range w.pool.Running() {
+		if stays := time.Until(r.Expires); stays <= 0 || stays > pool.DefaultKeepAlive {
+			t.Errorf("it stays for %s", stays)
+		}
 	}
 }
