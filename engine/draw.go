@@ -37,11 +37,11 @@ func (e *Engine) drawAll(p *plan, logits Logits) []drawn {
 // next draws the next token of s from the logits that follow its last one, which it changes.
 func (s *Sequence) next(logits []float32) (d drawn) {
 	if s.logprobs == nil {
-		d.id, d.err = s.sampler.Sample(logits)
+		d.id, d.err = s.draw(logits)
 		return d
 	}
 	s.raw = append(s.raw[:0], logits...)
-	if d.id, d.err = s.sampler.Sample(logits); d.err == nil {
+	if d.id, d.err = s.draw(logits); d.err == nil {
 		d.logprobs, d.err = sample.LogprobsOf(s.raw, d.id, s.logprobs.Top)
 	}
 	return d

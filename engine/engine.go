@@ -84,7 +84,7 @@ func New(m Model, o Options) *Engine {
 func (e *Engine) Info() ModelInfo { return e.info }
 
 // Submit accepts a request and returns its stream, which always ends with one event that has Finish set. When ctx ends, so does
-// the sequence. The errors are ErrNoPrompt, ErrToken, ErrNoScores, *ContextLengthError,
+// the sequence. The errors are ErrNoPrompt, ErrToken, ErrNoScores, *ContextLengthError, *ConstraintLengthError,
 // *sample.ParamError, *OverloadedError, ErrClosed.
 func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 	switch {
@@ -103,6 +103,9 @@ func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 	}
 	if r.Score != nil && (e.info.Logits < minChunk || e.info.Whole && len(r.Prompt) > e.info.Logits) {
 		return nil, ErrNoScores
+	}
+	if room := r.room(e.info.MaxLen); r.Constraint != nil && !r.Constraint.Limit(room) {
+		return nil, &ConstraintLengthError{Room: room}
 	}
 
 	e.mu.Lock()
@@ -269,6 +272,12 @@ func (e *Engine) accept(seq *Sequence, d drawn) {
 	if d.err != nil {
 		seq.fail(fmt.Errorf("%w: %w", ErrInternal, d.err))
 		return
+	}
+	if seq.constraint != nil {
+		if err := seq.constraint.Accept(d.id); err != nil {
+			seq.fail(fmt.Errorf("%w: %w", ErrInternal, err))
+			return
+		}
 	}
 	seq.sampler.Accept(d.id)
 	seq.accept(d, time.Now())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"ortserve/grammar"
 	"ortserve/sample"
 )
 
@@ -19,6 +20,8 @@ type Request struct {
 	Params sample.Params
 	// StopTokens end the sequence; they are counted, not shown.
 	StopTokens []int32
+	// Constraint says which tokens may come; the answer then ends by itself once nothing may follow. Nil is any. It belongs to the sequence.
+	Constraint *grammar.Matcher
 	// Stop strings end the sequence; the text from the first one on is not shown.
 	Stop []string
 	// Logprobs asks for the log-probability of each token of the answer, and of the Top most probable ones at its place.
@@ -36,6 +39,15 @@ type Request struct {
 	Scope string
 	// Fresh computes the whole prompt, whatever is cached.
 	Fresh bool
+}
+
+// room returns how many tokens the answer may have.
+func (r *Request) room(maxLen int) int {
+	room := maxLen - len(r.Prompt)
+	if r.MaxTokens > 0 {
+		room = min(room, r.MaxTokens)
+	}
+	return room
 }
 
 // Detokenizer turns the ids of one sequence into text as they come.

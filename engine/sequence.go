@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"ortserve/grammar"
 	"ortserve/sample"
 )
 
@@ -18,6 +19,7 @@ type Sequence struct {
 	limit      int     // len(tokens) at which the sequence ends
 	stopTokens []int32
 	sampler    *sample.Sampler
+	constraint *grammar.Matcher // nil where any token may come
 	text       Detokenizer
 	stop       stopMatcher
 	drafts     drafter
@@ -43,18 +45,15 @@ type Sequence struct {
 
 // newSequence returns the sequence of a valid request.
 func newSequence(ctx context.Context, r Request, maxLen int, now time.Time) *Sequence {
-	limit := maxLen
-	if r.MaxTokens > 0 && r.MaxTokens < maxLen-len(r.Prompt) {
-		limit = len(r.Prompt) + r.MaxTokens
-	}
 	return &Sequence{
 		ctx:        ctx,
 		stream:     newStream(),
-		tokens:     slices.Grow(slices.Clone(r.Prompt), min(limit-len(r.Prompt), 512)),
+		tokens:     slices.Grow(slices.Clone(r.Prompt), min(r.room(maxLen), 512)),
 		prompt:     len(r.Prompt),
-		limit:      limit,
+		limit:      len(r.Prompt) + r.room(maxLen),
 		stopTokens: r.StopTokens,
 		sampler:    sample.NewSampler(r.Params, r.Prompt),
+		constraint: r.Constraint,
 		text:       r.Detokenizer,
 		stop:       stopMatcher{stops: r.Stop},
 		drafts:     newDrafter(),
@@ -69,7 +68,8 @@ func newSequence(ctx context.Context, r Request, maxLen int, now time.Time) *Seq
 }
 
 // accept takes a sampled token: it appends it, emits the text that it completes, and sets finish and final if the sequence ends.
-// The order of the checks is that of the field: stop token, length, text, stop string.
+// The order of the checks is that of the field: stop token, length, text, stop string. A text that its constraint lets nothing follow ends as if a
+// stop token had come, and so does one that is complete when the limit is reached.
 func (s *Sequence) accept(d drawn, now time.Time) {
 	if s.first.IsZero() {
 		s.first = now
@@ -88,13 +88,15 @@ func (s *Sequence) accept(d drawn, now time.Time) {
 			s.aligned.add(d.logprobs, len(text))
 		}
 		event.Text, found = s.stop.feed(text)
-		if !found && len(s.tokens) >= s.limit {
+		full := len(s.tokens) >= s.limit
+		complete := s.constraint != nil && (s.constraint.Closed() || full && s.constraint.Done())
+		if !found && (full || complete) {
 			var rest string
 			rest, found = s.rest()
 			event.Text += rest
 			event.Finish = FinishLength
 		}
-		if found {
+		if found || complete {
 			event.Finish = FinishStop
 		}
 	}
@@ -152,8 +154,3 @@ func (s *Sequence) usage() Usage {
 
 // prefilling says whether part of the prompt is still to be computed.
 func (s *Sequence) prefilling() bool { return s.computed < s.prompt }
-
-// draft returns up to limit tokens that may come next.
-func (s *Sequence) draft(limit int) []int32 {
-	return s.drafts.propose(s.tokens, min(limit, s.limit-len(s.tokens)-1))
-}

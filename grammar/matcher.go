@@ -215,6 +215,16 @@ func (m *Matcher) Mask(logits []float32) error {
 	return nil
 }
 
+// ForcedTokens returns the tokens that spell what Forced returns: the fewest. A model may spell it with others.
+func (m *Matcher) ForcedTokens(limit int) []int32 {
+	text := m.Forced(limit)
+	if len(text) == 0 {
+		return nil
+	}
+	ids, _ := m.v.cover(text)
+	return ids
+}
+
 // Forced returns the bytes that must come next, at most limit of them.
 func (m *Matcher) Forced(limit int) []byte {
 	m.a.mu.Lock()

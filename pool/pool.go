@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ortserve/engine"
+	"ortserve/grammar"
 	"ortserve/models"
 	"ortserve/template"
 	"ortserve/tokenize"
@@ -25,6 +26,23 @@ type Loaded struct {
 	Fingerprint  string             // names all that an answer's bits depend on but the request
 	LoadDuration time.Duration
 	Close        func(ctx context.Context) error // ends the engine as engine.Close does, then frees the model
+
+	once       sync.Once
+	vocabulary *grammar.Vocabulary
+}
+
+// Vocabulary returns the model's tokens as grammars take them. It is made when it is first asked for.
+func (l *Loaded) Vocabulary() *grammar.Vocabulary {
+	l.once.Do(func() {
+		tokens := make([][]byte, l.Tokenizer.Vocab())
+		for id := range tokens {
+			if !l.Tokenizer.Special(int32(id)) {
+				tokens[id] = l.Tokenizer.Bytes(int32(id))
+			}
+		}
+		l.vocabulary = grammar.NewVocabulary(tokens, l.StopTokens)
+	})
+	return l.vocabulary
 }
 
 // Opener loads a model. The context ends when the pool closes.

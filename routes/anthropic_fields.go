@@ -43,9 +43,13 @@ var messagesFields = newTable(
 		variablesField(func(r *messagesRequest) *conversation { return &r.conversation }),
 		toolsRow(anthropicToolFields, func(r *messagesRequest) *toolbox { return &r.conversation.tools }),
 		{name: "tool_choice", schema: anthropicChoiceFields.schema(), read: readAnthropicChoice},
+		formatField("output_format", "", func(r *messagesRequest) *sampling { return &r.sampling }),
+		objectField("output_config", newTable([]field[messagesRequest]{
+			formatField("format", "", func(r *messagesRequest) *sampling { return &r.sampling }),
+		}, inertFields[messagesRequest]("effort"))),
 	},
-	refusedFields[messagesRequest]("container", "mcp_servers", "output_format"),
-	inertFields[messagesRequest]("cache_control", "context_management", "inference_geo", "metadata", "output_config", "service_tier", "thinking"),
+	refusedFields[messagesRequest]("container", "mcp_servers"),
+	inertFields[messagesRequest]("cache_control", "context_management", "inference_geo", "metadata", "service_tier", "thinking"),
 )
 
 // anthropicMessageFields are the fields of a message.

@@ -27,7 +27,7 @@ func decodeBody[T any](s *server, c *fiber.Ctx, t *table[T], dst *T) error {
 	if err != nil {
 		return invalid("", "%s", err.Error())
 	}
-	var d decoder
+	d := decoder{grammars: s.grammars}
 	err = t.object(&d, "", v, dst)
 	listIgnored(c, d.ignored)
 	s.countIgnored(d.ignored)

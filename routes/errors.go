@@ -126,6 +126,7 @@ func explain(err error) *apiError {
 	var (
 		api        *apiError
 		window     *engine.ContextLengthError
+		short      *engine.ConstraintLengthError
 		overloaded *engine.OverloadedError
 		param      *sample.ParamError
 		tmpl       *template.Error
@@ -136,6 +137,8 @@ func explain(err error) *apiError {
 		return api
 	case errors.As(err, &window):
 		return contextLength(window.PromptTokens, window.MaxLen, "--max-len")
+	case errors.As(err, &short):
+		return invalid("max_tokens", "%s", short.Error())
 	case errors.As(err, &param):
 		return invalid(param.Param, "%s", param.Error())
 	case errors.As(err, &tmpl):

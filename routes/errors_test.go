@@ -67,7 +67,12 @@ func TestErrorBytes(t *testing.T) {
 	openai(`{`+message+`,"use_beam_search":true}`, 400, "use_beam_search is not supported", bad, "use_beam_search", "unsupported_parameter")
 	openai(`{`+message+`,"tools":[{"type":"function"}]}`, 400, "tools[0].function.name is missing", bad, "tools[0].function.name", "")
 	openai(`{`+message+`,"tool_choice":"required"}`, 400, "tool_choice wants a call, and there are no tools", bad, "tool_choice", "")
-	openai(`{`+message+`,"response_format":{"type":"json_object"}}`, 400, "response_format is not supported: the answer is text", bad, "response_format", "unsupported_parameter")
+	openai(`{`+message+`,"response_format":{"type":"grammar"}}`, 400, `response_format.type is \"grammar\"; text, json_object and json_schema are supported`, bad, "response_format.type", "unsupported_parameter")
+	openai(`{`+message+`,"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"properties":{"a":{"uniqueItems":true}}}}}}`, 400,
+		"response_format.json_schema.schema: keyword uniqueItems at /properties/a: is compiled for items of an enumeration alone: what was written is not remembered",
+		bad, "response_format.json_schema.schema#/properties/a/uniqueItems", "")
+	openai(`{`+message+`,"max_tokens":3,"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"type":"string","minLength":9}}}}`, 400,
+		"the shortest answer of the form that is asked for has more than 3 tokens, which is all that the limit of tokens (or the window, --max-len) allows", bad, "max_tokens", "")
 	openai(`{`+message+`,"MAX_TOKENS":1}`, 400, `the field \"MAX_TOKENS\" is spelled \"max_tokens\"`, bad, "max_tokens", "")
 	openai(`{`+message+`,"model":"other"}`, 404, "model 'other' not found; this server has tiny:1b", "not_found_error", "model", "model_not_found")
 	openai(`{`+message+`,"model":"a\u001b[31m`+strings.Repeat("x", 100)+`"}`, 404,
@@ -94,7 +99,7 @@ func TestErrorBytes(t *testing.T) {
 	ollama("/api/generate", `{"model":"tiny:1b","prompt":"hi","context":[512]}`, 400, "unknown token in the prompt: 512 is not below the vocabulary's size 512")
 	ollama("/api/generate", `{"model":"tiny:1b","prompt":"hi","options":{"top_k":"x"}}`, 400, "options.top_k must be an integer, not a string")
 	ollama("/api/generate", `{"model":"tiny:1b","prompt":"hi","options":{"min_p":2}}`, 400, "options.min_p is 2, must be between 0 and 1")
-	ollama("/api/chat", `{"model":"tiny:1b",`+message+`,"format":{"type":"object"}}`, 400, "format is not supported: the answer is text")
+	ollama("/api/chat", `{"model":"tiny:1b",`+message+`,"format":{"type":"text"}}`, 400, `format: keyword type at /: \"text\" is no type: one of array, boolean, integer, null, number, object, string`)
 	ollama("/api/show", `{}`, 400, "model is required")
 	ollama("/api/show", `{"name":"x"}`, 404, "model 'x' not found; this server has tiny:1b")
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"ortserve/grammar"
 )
 
 // class says what the server does with a field of a request.
@@ -57,9 +59,10 @@ func newReplayedTable[T any](rows ...[]field[T]) *table[T] {
 
 // decoder collects what is said of a whole body.
 type decoder struct {
-	ignored []string // paths of names that no table has
-	unknown string   // the first of them that is not part of a replayed object
-	depth   int      // replayed objects around the one that is read
+	grammars *grammar.Cache
+	ignored  []string // paths of names that no table has
+	unknown  string   // the first of them that is not part of a replayed object
+	depth    int      // replayed objects around the one that is read
 }
 
 // object reads an object's members into dst by the table. Names are exact: one that differs from a known name only in case is
@@ -230,11 +233,6 @@ func isNumber(want float64) func(value) bool {
 
 func isText(want ...string) func(value) bool {
 	return func(v value) bool { return v.kind == kindText && slices.Contains(want, v.text) }
-}
-
-// hasType accepts an object whose member type is that text and that has no other.
-func hasType(want string) func(value) bool {
-	return func(v value) bool { return v.kind == kindObject && len(v.members) == 1 && isText(want)(v.get("type")) }
 }
 
 // isListOf accepts a list whose only value is that text.

@@ -10,6 +10,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"ortserve/engine"
+	"ortserve/grammar"
 	"ortserve/pool"
 	"ortserve/sample"
 )
@@ -152,6 +153,7 @@ func (g *generation) submit(o order) error {
 				MaxTokens:   l.maxTokens,
 				Params:      p,
 				StopTokens:  g.StopTokens,
+				Constraint:  g.matcher(o.sampling.grammar),
 				Logprobs:    o.logprobs,
 				Score:       score,
 				NoAnswer:    o.noAnswer,
@@ -177,6 +179,14 @@ func (g *generation) submit(o order) error {
 		g.merge()
 	}
 	return nil
+}
+
+// matcher returns what follows one answer by f; nil where there is no f.
+func (g *generation) matcher(f *grammar.Grammar) *grammar.Matcher {
+	if f == nil {
+		return nil
+	}
+	return f.Matcher(g.Vocabulary())
 }
 
 // arrivedEvent is an event of one of several answers.

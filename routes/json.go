@@ -130,6 +130,42 @@ func (v value) json() any {
 	}
 }
 
+// appendJSON appends v as JSON: objects keep their order, numbers their spelling.
+func (v value) appendJSON(b []byte) []byte {
+	switch v.kind {
+	case kindText:
+		return appendText(b, v.text)
+	case kindList:
+		b = append(b, '[')
+		for i, of := range v.list {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = of.appendJSON(b)
+		}
+		return append(b, ']')
+	case kindObject:
+		b = append(b, '{')
+		for i, m := range v.members {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(appendText(b, m.name), ':')
+			b = m.value.appendJSON(b)
+		}
+		return append(b, '}')
+	case kindBool, kindNumber:
+		return append(b, v.text...)
+	}
+	return append(b, "null"...)
+}
+
+// appendText appends s, which is UTF-8, as a JSON string.
+func appendText(b []byte, s string) []byte {
+	text, _ := json.Marshal(s) // a string cannot fail
+	return append(b, text...)
+}
+
 // parseJSON reads one JSON value, more strictly than encoding/json: invalid UTF-8, a lone surrogate, a name twice in one
 // object and deep nesting are errors, not repaired. The value shares no memory with data.
 func parseJSON(data []byte) (value, error) {

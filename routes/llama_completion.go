@@ -55,8 +55,9 @@ var llamaFields = newTable(
 		refusedField[llamaRequest]("t_max_predict_ms", "use n_predict"),
 	},
 	samplingFields(func(r *llamaRequest) *sampling { return &r.sampling }),
+	llamaGrammarFields(func(r *llamaRequest) *sampling { return &r.sampling }),
 	refusedFields[llamaRequest](
-		"dry_multiplier", "dynatemp_range", "grammar", "ignore_eos", "json_schema", "logit_bias", "lora", "n_discard", "n_indent",
+		"dry_multiplier", "dynatemp_range", "ignore_eos", "logit_bias", "lora", "n_discard", "n_indent",
 		"post_sampling_probs", "response_fields", "return_progress", "samplers", "xtc_probability",
 	),
 	inertFields[llamaRequest](

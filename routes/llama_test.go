@@ -50,7 +50,7 @@ func TestLlamaCompletionStream(t *testing.T) {
 		`{}`:                   "prompt is missing; it is a string or token ids",
 		`{"prompt":["a","b"]}`: "prompt holds 2 prompts; POST /v1/completions takes more than one",
 		`{"prompt":"a","n_probs":3,"post_sampling_probs":true}`: "post_sampling_probs is not supported",
-		`{"prompt":"a","grammar":"x"}`:                          "grammar is not supported",
+		`{"prompt":"a","grammar":"x"}`:                          `grammar: line 1: ::= is expected after \"x\"`,
 	} {
 		if r := w.post("/completion", body); r.status != http.StatusBadRequest || !strings.Contains(r.body, want) {
 			t.Errorf("%s: %d %s", body, r.status, r.body)

@@ -80,7 +80,7 @@ var generateFields = newTable(
 		boolField("truncate", func(r *generateRequest) *bool { return &r.truncate }),
 		keepAliveField(func(r *generateRequest) **time.Duration { return &r.keepAlive }),
 	},
-	answerFields[generateRequest](),
+	answerFields(func(r *generateRequest) *sampling { return &r.options.sampling }),
 	logprobFields(func(r *generateRequest) *reporting { return &r.options.report }),
 	inertFields[generateRequest]("shift"),
 )
@@ -98,16 +98,16 @@ var ollamaChatFields = newTable(
 		boolField("truncate", func(r *ollamaChatRequest) *bool { return &r.truncate }),
 		keepAliveField(func(r *ollamaChatRequest) **time.Duration { return &r.keepAlive }),
 	},
-	answerFields[ollamaChatRequest](),
+	answerFields(func(r *ollamaChatRequest) *sampling { return &r.options.sampling }),
 	logprobFields(func(r *ollamaChatRequest) *reporting { return &r.options.report }),
 	toolRows(chatToolFields, func(r *ollamaChatRequest) *toolbox { return &r.conversation.tools }),
 	inertFields[ollamaChatRequest]("shift"),
 )
 
-// answerFields are the rows of what both routes may ask of an answer and do not get yet.
-func answerFields[T any]() []field[T] {
+// answerFields are the rows of what both routes may ask of an answer.
+func answerFields[T any](of func(*T) *sampling) []field[T] {
 	return []field[T]{
-		refusedField[T]("format", "the answer is text"),
+		ollamaFormatField(of),
 		refusedField[T]("think", "the models of this server do not think"),
 	}
 }

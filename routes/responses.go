@@ -1,6 +1,10 @@
 package routes
 
-import "github.com/gofiber/fiber/v2"
+import (
+	"encoding/json"
+
+	"github.com/gofiber/fiber/v2"
+)
 
 // response is the answer of POST /v1/responses, and part of events of its stream.
 type response struct {
@@ -43,10 +47,7 @@ type (
 		Summary *string `json:"summary"`
 	}
 	responseText struct {
-		Format responseFormat `json:"format"`
-	}
-	responseFormat struct {
-		Type string `json:"type"`
+		Format any `json:"format"` // as it was sent
 	}
 	responseUsage struct {
 		InputTokens         int                `json:"input_tokens"`
@@ -146,7 +147,7 @@ func (g *generation) response(req *responsesRequest, id string) response {
 	r := response{
 		ID: "resp_" + id, Object: "response", CreatedAt: g.server.now().Unix(), Status: "in_progress",
 		Instructions: req.instructions, MaxOutputTokens: req.maxTokens, Model: g.name, Output: []outputItem{}, ParallelToolCalls: !req.tools.single,
-		Temperature: p.Temperature, Text: responseText{responseFormat{"text"}}, ToolChoice: req.tools.echo(), Tools: []responseTool{}, TopP: p.TopP,
+		Temperature: p.Temperature, Text: responseText{req.textFormat()}, ToolChoice: req.tools.echo(), Tools: []responseTool{}, TopP: p.TopP,
 		Truncation: "disabled", User: req.user, Metadata: map[string]any{},
 	}
 	for _, t := range req.tools.all {
@@ -170,6 +171,14 @@ func (t *toolbox) echo() any {
 		return namedTool{"function", t.named}
 	}
 	return map[toolChoice]string{chooseAuto: "auto", chooseNone: "none", chooseRequired: "required"}[t.choice]
+}
+
+// textFormat is the format of the text, as the answer tells it.
+func (r *responsesRequest) textFormat() json.RawMessage {
+	if r.format == nil {
+		return json.RawMessage(`{"type":"text"}`)
+	}
+	return r.format.appendJSON(nil)
 }
 
 // countResponse serves POST /v1/responses/input_tokens.

@@ -18,6 +18,7 @@ type responsesRequest struct {
 	maxTokens    *int64
 	sampling     sampling
 	report       reporting
+	format       *value // of the text
 	metadata     *value
 	user         *string
 	cacheSalt    string
@@ -53,7 +54,10 @@ var responsesFields = newTable(
 		}},
 		optionalText("user", func(r *responsesRequest) **string { return &r.user }),
 		objectField("text", newTable([]field[responsesRequest]{
-			refusedField[responsesRequest]("format", "the answer is text", hasType("text")),
+			{name: "format", schema: formatSchema, read: func(d *decoder, at string, v value, r *responsesRequest) error {
+				r.format = &v
+				return readFormat(d, at, "", v, &r.sampling)
+			}},
 		}, inertFields[responsesRequest]("verbosity"))),
 		refusedField[responsesRequest]("truncation", "what is too long is refused", isText("disabled")),
 		refusedField[responsesRequest]("previous_response_id", "responses are not stored; send the conversation as input"),

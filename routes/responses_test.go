@@ -57,7 +57,7 @@ func TestResponsesBytes(t *testing.T) {
 		`{"input":[{"content":"x"}]}`: `input[0].role is missing`,
 		`{"input":"x","previous_response_id":"resp_1"}`:                                  `previous_response_id is not supported: responses are not stored`,
 		`{"input":"x","truncation":"auto"}`:                                              `truncation is not supported: what is too long is refused`,
-		`{"input":"x","text":{"format":{"type":"json_schema","name":"x"}}}`:              `text.format is not supported: the answer is text`,
+		`{"input":"x","text":{"format":{"type":"json_schema","name":"x"}}}`:              `text.format.schema is missing`,
 		`{"input":"x","background":true}`:                                                `background is not supported`,
 		`{"input":"x","tools":[{"type":"web_search"}],"tool_choice":"required"}`:         `tool_choice wants a call, and there are no tools`,
 		`{"input":[{"type":"function_call_output","output":"x"}]}`:                       `input[0].call_id is missing`,

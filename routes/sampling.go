@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"ortserve/grammar"
 	"ortserve/models"
 	"ortserve/sample"
 )
@@ -14,6 +15,8 @@ type sampling struct {
 	repeatPenalty, presencePenalty, frequencyPenalty *float64
 	topK, repeatLastN, seed                          *int64
 	stop                                             []string
+	grammar                                          *grammar.Grammar // what the answer must be; nil is anything
+	grammarField                                     string           // where that was said
 }
 
 // samplingFields are the rows that both dialects have, by the same names.

@@ -16,6 +16,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 	"github.com/valyala/fasthttp"
+
+	"ortserve/grammar"
 )
 
 // server is what the handlers share.
@@ -26,6 +28,7 @@ type server struct {
 	ignored  ignored
 	shares   shares
 	guesses  guesses
+	grammars *grammar.Cache
 	arrivals sync.Map // *fasthttp.RequestHeader -> *arrival
 	// now and newID are replaced in tests, so that answers can be compared byte for byte.
 	now   func() time.Time
@@ -44,7 +47,7 @@ func newServer(o Options) *server {
 	defaultTo(&o.ReadTimeout, 15*time.Second)
 	defaultTo(&o.IdleTimeout, 2*time.Minute)
 	defaultTo(&o.Heartbeat, 10*time.Second)
-	return &server{Options: o, watcher: watcher{log: o.Logger}, now: time.Now, newID: randomID}
+	return &server{Options: o, watcher: watcher{log: o.Logger}, grammars: grammar.NewCache(keptGrammars), now: time.Now, newID: randomID}
 }
 
 func defaultTo[T comparable](dst *T, v T) {

@@ -3,6 +3,7 @@ package sample
 import (
 	"fmt"
 	"math"
+	"reflect"
 )
 
 // Params are the sampling parameters of one request. The zero value of a field means "off", so Params{} is greedy decoding.
@@ -29,6 +30,20 @@ type Params struct {
 	PenalizePrompt bool
 	// Seed keys the random stream. Two requests of equal seed, parameters and logits draw the same tokens.
 	Seed uint64
+}
+
+// Separable says whether the law of one token, given that it is of some set, does not depend on the tokens outside of the set: nothing is left out by
+// rank or by share. A parameter that this does not know of makes it false.
+func (p Params) Separable() bool {
+	if p.Temperature == 0 || p.TopK == 1 {
+		return true // the largest of a set
+	}
+	if p.TopP == 1 {
+		p.TopP = 0
+	}
+	p.Temperature, p.Seed = 0, 0
+	p.RepeatPenalty, p.PresencePenalty, p.FrequencyPenalty, p.RepeatLastN, p.PenalizePrompt = 0, 0, 0, 0, false
+	return reflect.ValueOf(p).IsZero()
 }
 
 // ParamError says which parameter of a request cannot be used and why.

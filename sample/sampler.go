@@ -18,6 +18,7 @@ const attemptSize = 1 << 20
 // Sampler draws the tokens of one sequence.
 type Sampler struct {
 	p          Params
+	separable  bool
 	penalties  *penalties
 	index      int // of the token to draw, in the random stream
 	attempt    int // draws for that token, before this one
@@ -26,8 +27,11 @@ type Sampler struct {
 
 // NewSampler returns the sampler of a sequence with that prompt. The parameters must be valid.
 func NewSampler(p Params, prompt []int32) *Sampler {
-	return &Sampler{p: p, penalties: newPenalties(p, prompt)}
+	return &Sampler{p: p, separable: p.Separable(), penalties: newPenalties(p, prompt)}
 }
+
+// Separable is that of the sampler's parameters.
+func (s *Sampler) Separable() bool { return s.separable }
 
 // Sample draws the next token from logits [vocab] float32, which it changes. The token counts once Accept is told. The error is ErrNoToken.
 func (s *Sampler) Sample(logits []float32) (int32, error) {

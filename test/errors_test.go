@@ -108,8 +108,8 @@ func TestErrors(t *testing.T) {
 	// What would change the answer and is not supported is refused by name.
 	openAI("POST", chat, `{`+messages+`,"logit_bias":{"5":1}}`, 400, "logit_bias", "not supported")
 	openAI("POST", chat, `{`+messages+`,"n":9}`, 400, "n", "8")
-	openAI("POST", chat, `{`+messages+`,"response_format":{"type":"json_object"}}`, 400, "response_format")
-	ollama("POST", gen, `{"model":"tiny","prompt":"Hi","format":"json"}`, 400, "format")
+	openAI("POST", chat, `{`+messages+`,"response_format":{"type":"yaml"}}`, 400, "response_format.type")
+	ollama("POST", gen, `{"model":"tiny","prompt":"Hi","format":"yaml"}`, 400, "format")
 
 	// An over-long prompt, with both numbers and the flag.
 	openAI("POST", chat, `{"messages":[{"role":"user","content":"`+long+`"}]}`, 400, "",
