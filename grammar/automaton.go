@@ -23,11 +23,12 @@ type automaton struct {
 	start   *state
 	size    int // of what is kept
 	ids     uint32
+	work    int // places that were looked at
 	masks   masks
 
 	// Used again by each step.
 	leaves  []*frame
-	seen    map[frameKey]struct{}
+	seen    placeSet
 	key     []byte
 	accepts bool
 }
@@ -45,6 +46,49 @@ type frameKey struct {
 	e    *expr
 	n    int32
 	tail *frame
+}
+
+// placeSet is a set of places. Most have a few, so that a list is looked through; more are in a map.
+type placeSet struct {
+	few  []frameKey
+	many map[frameKey]struct{}
+}
+
+// fewPlaces is how long the list may be, and manyPlaces how large a map is worth clearing.
+const (
+	fewPlaces  = 24
+	manyPlaces = 500
+)
+
+func (s *placeSet) size() int { return len(s.few) + len(s.many) }
+
+func (s *placeSet) reset() {
+	s.few = s.few[:0]
+	switch {
+	case len(s.many) > manyPlaces:
+		s.many = nil
+	case len(s.many) > 0:
+		clear(s.many)
+	}
+}
+
+// add puts k into s and says whether it was not there.
+func (s *placeSet) add(k frameKey) bool {
+	if slices.Contains(s.few, k) {
+		return false
+	}
+	if len(s.few) < fewPlaces {
+		s.few = append(s.few, k)
+		return true
+	}
+	if _, ok := s.many[k]; ok {
+		return false
+	}
+	if s.many == nil {
+		s.many = make(map[frameKey]struct{})
+	}
+	s.many[k] = struct{}{}
+	return true
 }
 
 // state is a set of places, each in a literal, a set or a dfa.
@@ -65,7 +109,7 @@ const (
 var dead = &state{short: inf, only: noByte}
 
 func newAutomaton(root *expr) *automaton {
-	a := &automaton{root: root, seen: make(map[frameKey]struct{})}
+	a := &automaton{root: root}
 	a.classify()
 	a.forget()
 	return a
@@ -194,12 +238,12 @@ func (e *expr) rest(n int32) int64 {
 // begin starts a new set of places.
 func (a *automaton) begin() {
 	a.leaves, a.accepts = a.leaves[:0], false
-	clear(a.seen)
+	a.seen.reset()
 }
 
 // expand adds the places that lie at place n of e, followed by tail, without a byte being read.
 func (a *automaton) expand(e *expr, n int32, tail *frame) {
-	if e.short == inf || len(a.seen) > maxThreads {
+	if e.short == inf || a.seen.size() > maxThreads {
 		return
 	}
 	switch e.kind { // those that need no look whether they were seen: a leaf is seen when it is added
@@ -214,11 +258,10 @@ func (a *automaton) expand(e *expr, n int32, tail *frame) {
 			return
 		}
 	}
-	k := frameKey{e, n, tail}
-	if _, ok := a.seen[k]; ok {
+	a.work++
+	if !a.seen.add(frameKey{e, n, tail}) {
 		return
 	}
-	a.seen[k] = struct{}{}
 	switch e.kind {
 	case kindLiteral, kindSet:
 		a.leaves = append(a.leaves, a.frame(e, n, tail))
@@ -266,7 +309,7 @@ func (a *automaton) pop(f *frame) {
 
 // state returns the one state of the places that were added.
 func (a *automaton) state() *state {
-	if len(a.seen) > maxThreads {
+	if a.seen.size() > maxThreads {
 		return dead // to refuse is right, if not complete: nothing is let through that is not described
 	}
 	if len(a.leaves) == 0 && !a.accepts {

@@ -5,8 +5,11 @@ import (
 	"fmt"
 )
 
-// maxDFA is how many states a product may have.
-const maxDFA = 20_000
+// What a product may take, and all products of one schema together: states, and places looked at.
+const (
+	maxDFA  = 20_000
+	maxSeen = 300_000
+)
 
 // dfa is a deterministic automaton over bytes. Its first state is 0, and from every state a state that accepts can be reached.
 type dfa struct {
@@ -30,9 +33,9 @@ type factor struct {
 }
 
 // product returns what all factors match; nothing, where that is so. The factors' expressions must be regular: a reference to what lies
-// above is an error, as are products of too many states.
-func product(what string, factors ...factor) (*expr, error) {
-	p := &producer{ids: make(map[string]int32)}
+// above is an error, as are products of too many states. The work is taken from the budget.
+func product(budget *int, what string, factors ...factor) (*expr, error) {
+	p := &producer{budget: budget, ids: make(map[string]int32)}
 	for _, f := range factors {
 		if err := analyse(f.e); err != nil {
 			return nil, err
@@ -60,6 +63,7 @@ func dfaExpr(d *dfa) *expr {
 
 // producer explores a product of automata.
 type producer struct {
+	budget    *int
 	parts     []*automaton
 	not       []bool
 	classes   [256]uint8
@@ -125,9 +129,14 @@ func (p *producer) explore(what string) error {
 		if len(p.tuples) > maxDFA {
 			return &LimitError{fmt.Sprintf("%s takes more than %d states", what, maxDFA)}
 		}
+		if *p.budget -= len(p.bytes) / 4; *p.budget < 0 {
+			return &LimitError{what + " takes too long to compile"}
+		}
 		for c := range p.bytes {
 			for i, a := range p.parts {
+				a.work = 0
 				t[i] = a.step(p.tuples[at][i], a.classes[p.bytes[c]])
+				*p.budget -= a.work
 			}
 			p.next = append(p.next, intern(t))
 		}

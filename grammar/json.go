@@ -6,7 +6,7 @@ import "sync"
 // space; none before and after the whole text. Numbers have at most maxDigits digits in a row and three in the exponent.
 const (
 	maxIndent = 32
-	maxDigits = 40
+	maxDigits = 64
 )
 
 // lexicon has the expressions that JSON's grammars are made of. There is one, so that they are the same everywhere.

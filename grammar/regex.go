@@ -220,7 +220,7 @@ func (c *regexCompiler) compile(re *syntax.Regexp) (*expr, error) {
 	return nil, fmt.Errorf("%s is not compiled", re.Op)
 }
 
-// spaces are the characters of ECMAScript's \s beyond ASCII. \s is compiled as ASCII's alone and \S leaves these out too, so that what is
+// spaces are the characters of ECMAScript's \s beyond ASCII. \s is compiled as RE2's alone, which are ASCII, and \S leaves all out, so that what is
 // generated matches by either reading.
 const (
 	spaces = `\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}\x{feff}`
@@ -255,9 +255,9 @@ func translate(p string) string {
 		case n == 'd' && !class:
 			b.WriteString(`[0-9]`)
 		case n == 's' && !class:
-			b.WriteString(`[\t-\r ]`)
+			b.WriteString(`[\t\n\f\r ]`)
 		case n == 's':
-			b.WriteString(`\t-\r `)
+			b.WriteString(`\t\n\f\r `)
 		case n == 'S' && !class:
 			b.WriteString(`[^\t-\r ` + spaces + `]`)
 		case n == 'S':

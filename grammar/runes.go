@@ -33,7 +33,7 @@ func (s runeSet) minus(t runeSet) runeSet {
 }
 
 // and returns the runes that are in both.
-func (s runeSet) and(t runeSet) runeSet { return s.minus(allRunes.minus(t)) }
+func (s runeSet) and(t runeSet) runeSet { return s.minus(runeSet{0, utf8.MaxRune}.minus(t)) }
 
 // setOf returns the set of pairs in any order that may overlap.
 func setOf(pairs ...rune) runeSet {
@@ -54,29 +54,76 @@ func setOf(pairs ...rune) runeSet {
 	return out
 }
 
-// utf8Expr is one rune of s in UTF-8.
+// utf8Expr is one rune of s in UTF-8. It is deterministic: no two of its branches begin with the same byte.
 func utf8Expr(s runeSet) *expr {
 	s = s.and(allRunes)
-	var ascii byteSet
-	var branches []*expr
+	var all []spans
 	for i := 0; i < len(s); i += 2 {
 		lo, hi := s[i], s[i+1]
 		if lo < utf8.RuneSelf {
-			ascii.addRange(byte(lo), byte(min(hi, utf8.RuneSelf-1)))
+			all = append(all, spans{{byte(lo), byte(min(hi, utf8.RuneSelf-1))}})
 			lo = utf8.RuneSelf
 		}
 		if lo <= hi {
-			branches = append(branches, multibyte(lo, hi)...)
+			all = multibyte(all, lo, hi)
 		}
 	}
-	return alt(append([]*expr{oneOf(ascii)}, branches...)...)
+	return firstBytes(all, make(map[string]*expr))
 }
 
-// multibyte returns sequences of byte ranges that together are the runes from lo to hi, which are not ASCII.
-func multibyte(lo, hi rune) []*expr {
+// spans are the ranges of the bytes of some runes: the first byte's, the second's, and so on.
+type spans []struct{ lo, hi byte }
+
+// firstBytes is one of the sequences of all, whose first bytes it groups by what may follow them.
+func firstBytes(all []spans, memo map[string]*expr) *expr {
+	var key []byte
+	for _, one := range all {
+		for _, p := range one {
+			key = append(key, p.lo, p.hi)
+		}
+		key = append(key, 0xFF, 0) // no range ends before it begins
+	}
+	if e, ok := memo[string(key)]; ok {
+		return e
+	}
+	after := make(map[*expr]*byteSet)
+	var order []*expr
+	for b := range 256 {
+		var rest []spans
+		end := false
+		for _, one := range all {
+			if int(one[0].lo) <= b && b <= int(one[0].hi) {
+				rest = append(rest, one[1:])
+				end = len(one) == 1
+			}
+		}
+		e := empty
+		switch {
+		case len(rest) == 0:
+			continue
+		case !end:
+			e = firstBytes(rest, memo)
+		}
+		if after[e] == nil {
+			after[e] = new(byteSet)
+			order = append(order, e)
+		}
+		after[e].add(byte(b))
+	}
+	branches := make([]*expr, len(order))
+	for i, e := range order {
+		branches[i] = cat(oneOf(*after[e]), e)
+	}
+	e := alt(branches...)
+	memo[string(key)] = e
+	return e
+}
+
+// multibyte appends sequences of byte ranges that together are the runes from lo to hi, which are not ASCII.
+func multibyte(all []spans, lo, hi rune) []spans {
 	for _, last := range []rune{0x7FF, 0xFFFF} { // the last rune of two bytes, of three
 		if lo <= last && hi > last {
-			return append(multibyte(lo, last), multibyte(last+1, hi)...)
+			return multibyte(multibyte(all, lo, last), last+1, hi)
 		}
 	}
 	// Split until all bytes but the first that differs are whole ranges.
@@ -86,18 +133,18 @@ func multibyte(lo, hi rune) []*expr {
 			break
 		}
 		if lo&m != 0 {
-			return append(multibyte(lo, lo|m), multibyte((lo|m)+1, hi)...)
+			return multibyte(multibyte(all, lo, lo|m), (lo|m)+1, hi)
 		}
 		if hi&m != m {
-			return append(multibyte(lo, hi&^m-1), multibyte(hi&^m, hi)...)
+			return multibyte(multibyte(all, lo, hi&^m-1), hi&^m, hi)
 		}
 	}
 	var a, b [utf8.UTFMax]byte
 	n := utf8.EncodeRune(a[:], lo)
 	utf8.EncodeRune(b[:], hi)
-	parts := make([]*expr, n)
-	for i := range parts {
-		parts[i] = byteRange(a[i], b[i])
+	one := make(spans, n)
+	for i := range one {
+		one[i] = struct{ lo, hi byte }{a[i], b[i]}
 	}
-	return []*expr{cat(parts...)}
+	return append(all, one)
 }

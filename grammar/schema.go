@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -33,7 +34,7 @@ func (e *SchemaError) Error() string {
 // come in the order in which they are declared, then those that are only required, then others. The errors are *SchemaError, *LimitError and, for what is
 // not JSON, one of encoding/json.
 func JSONSchema(schema []byte, o Options) (*Grammar, error) {
-	c := &schemaCompiler{o: o, words: words(), memo: make(map[string]*expr), leaves: make(map[string]*expr), negations: make(map[*value][]*value)}
+	c := &schemaCompiler{budget: maxSeen, o: o, words: words(), memo: make(map[string]*expr), leaves: make(map[string]*expr), negations: make(map[*value][]*value), names: make(map[string]*expr)}
 	root, err := parseValue(schema, c.next)
 	if err != nil {
 		return nil, err
@@ -70,11 +71,13 @@ type schemaCompiler struct {
 	draft7    bool // references hide what stands beside them, and items may be a list
 	ids       int
 	work      int
+	budget    int               // of products
 	resources map[string]*value // by URI, with the fragment of an anchor
 	all       []*value          // the schemas that were indexed
 	memo      map[string]*expr  // by the schemas that hold together
 	leaves    map[string]*expr  // the same, without alternatives
 	negations map[*value][]*value
+	names     map[string]*expr // of properties that are not declared, by what is
 }
 
 func (c *schemaCompiler) next() int {
@@ -94,7 +97,11 @@ func key(nodes []*value) string {
 		ids[i] = n.id
 	}
 	slices.Sort(ids)
-	return fmt.Sprint(slices.Compact(ids))
+	var b []byte
+	for _, id := range slices.Compact(ids) {
+		b = binary.LittleEndian.AppendUint32(b, uint32(id))
+	}
+	return string(b)
 }
 
 // compile returns the expression of the values that are valid by all nodes. It is a reference, so that a schema may contain itself.

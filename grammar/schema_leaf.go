@@ -145,7 +145,7 @@ func (c *schemaCompiler) enum(nodes []*value, allowed types, list []*value, wher
 			switch k {
 			case "enum", "const", "type", "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "$ref":
 			default:
-				bound = bound || slices.Contains(known, k)
+				bound = bound || slices.Contains(known, k) || k == "$notEnum" || k == "$notPattern"
 			}
 		}
 		rest = append(rest, bare)

@@ -89,7 +89,7 @@ func (c *schemaCompiler) numbers(nodes []*value, allowed types) (*expr, error) {
 	if len(not) > 0 {
 		factors = append(factors, factor{e: alt(not...), not: true})
 	}
-	e, err = product("the number", factors...)
+	e, err = product(&c.budget, "the number", factors...)
 	if err != nil {
 		return nil, fail(where, keyword, "%s", err)
 	}
@@ -187,9 +187,12 @@ func magnitudes(lo, hi *bound, integer bool) *expr {
 	}
 	var branches []*expr
 	for n := len(m.loInt); n <= most; n++ {
-		m.length = n
-		clear(m.memo)
-		branches = append(branches, m.whole(0, n == len(m.loInt), hi != nil && n == most))
+		if n > len(m.loInt) && hi == nil { // all that are longer
+			free := cat(byteRange('1', '9'), repeat(m.digit, n-1, most-1), m.fraction(0, false, false))
+			branches = append(branches, free)
+			break
+		}
+		branches = append(branches, m.whole(n, 0, n == len(m.loInt), hi != nil && n == most))
 	}
 	return alt(branches...)
 }
@@ -197,7 +200,6 @@ func magnitudes(lo, hi *bound, integer bool) *expr {
 // digitWriter writes the digits of numbers between two bounds. While the digits so far are those of a bound, the next is bounded by its next.
 type digitWriter struct {
 	integer       bool
-	length        int // digits before the point
 	lo, hi        bound
 	loInt, loFrac string
 	hiInt, hiFrac string
@@ -206,21 +208,25 @@ type digitWriter struct {
 }
 
 type digitPlace struct {
-	fraction bool
+	length   int // digits before the point; -1 behind it
 	at       int
 	low, top bool // the digits so far are those of lo, of hi
 }
 
-func (m *digitWriter) whole(at int, low, top bool) *expr {
-	if at == m.length {
+// whole is the rest of length digits before the point, and what follows them.
+func (m *digitWriter) whole(length, at int, low, top bool) *expr {
+	if at == length {
 		return m.fraction(0, low, top)
 	}
-	p := digitPlace{false, at, low, top}
+	if at > 0 && !low && !top {
+		return cat(repeat(m.digit, length-at, length-at), m.fraction(0, false, false))
+	}
+	p := digitPlace{length, at, low, top}
 	if e, ok := m.memo[p]; ok {
 		return e
 	}
 	from, to := byte('0'), byte('9')
-	if at == 0 && m.length > 1 {
+	if at == 0 && length > 1 {
 		from = '1'
 	}
 	if low {
@@ -229,7 +235,7 @@ func (m *digitWriter) whole(at int, low, top bool) *expr {
 	if top {
 		to = m.hiInt[at]
 	}
-	e := m.next(from, to, low, top, func(low, top bool) *expr { return m.whole(at+1, low, top) })
+	e := m.next(from, to, low, top, func(low, top bool) *expr { return m.whole(length, at+1, low, top) })
 	m.memo[p] = e
 	return e
 }
@@ -254,7 +260,7 @@ func (m *digitWriter) next(from, to byte, low, top bool, after func(low, top boo
 
 // fraction is what may follow at digits behind the point: nothing, or more digits.
 func (m *digitWriter) fraction(at int, low, top bool) *expr {
-	p := digitPlace{true, at, low, top}
+	p := digitPlace{-1, at, low, top}
 	if e, ok := m.memo[p]; ok {
 		return e
 	}

@@ -1,6 +1,9 @@
 package grammar
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // What an object may be like.
 const (
@@ -214,7 +217,7 @@ func (c *schemaCompiler) nameExpr(nodes []*value) (*expr, error) {
 		branches = append(branches, e)
 	}
 	plain := cat(literal(`"`), repeat(c.words.plain, 0, -1), literal(`"`))
-	return product("the property's name", factor{e: alt(branches...)}, factor{e: plain})
+	return product(&c.budget, "the property's name", factor{e: alt(branches...)}, factor{e: plain})
 }
 
 // nameAllowed says whether propertyNames allows name.
@@ -259,6 +262,10 @@ func (c *schemaCompiler) others(nodes []*value, names, patterns []string) (*expr
 
 // otherName is the expression of a name that is not among names and matches exactly these patterns.
 func (c *schemaCompiler) otherName(nodes []*value, names, patterns []string, matching map[string]bool, allowed *expr) (*expr, error) {
+	k := fmt.Sprintf("%q %q %v %p", names, patterns, matching, allowed)
+	if e, ok := c.names[k]; ok {
+		return e, nil
+	}
 	plain := cat(literal(`"`), repeat(c.words.plain, 0, -1), literal(`"`))
 	if allowed == nil {
 		allowed = plain
@@ -281,10 +288,11 @@ func (c *schemaCompiler) otherName(nodes []*value, names, patterns []string, mat
 	if len(factors) == 0 {
 		return allowed, nil
 	}
-	e, err := product("the property's name", append(factors, factor{e: allowed})...)
+	e, err := product(&c.budget, "the property's name", append(factors, factor{e: allowed})...)
 	if err != nil {
 		return nil, fail(nodes[0], "additionalProperties", "%s", err)
 	}
+	c.names[k] = e
 	return e, nil
 }
 

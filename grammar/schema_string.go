@@ -68,7 +68,7 @@ func (c *schemaCompiler) body(nodes []*value) (*expr, error) {
 	if least > 0 || most >= 0 || slices.IndexFunc(factors, func(f factor) bool { return !f.not }) < 0 {
 		factors = append(factors, factor{e: repeat(c.words.plain, least, most)})
 	}
-	e, err := product("the string", factors...)
+	e, err := product(&c.budget, "the string", factors...)
 	if err != nil {
 		return nil, fail(where, keyword, "%s", err)
 	}
