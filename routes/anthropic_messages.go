@@ -135,6 +135,9 @@ func (s *server) messages(c *fiber.Ctx) error {
 		if err != nil {
 			return order{}, nil, err
 		}
+		if err := g.constrainCalls(&conv.tools, &req.sampling); err != nil {
+			return order{}, nil, err
+		}
 		id, err := s.newID()
 		f := &messageFrames{g: g, calls: g.reader(&conv.tools, "toolu_", id), stops: req.sampling.stop, message: anthropicMessage{
 			ID: "msg_" + id, Type: "message", Role: "assistant", Model: g.name, Content: []anthropicBlock{},

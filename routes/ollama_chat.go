@@ -67,6 +67,9 @@ func (s *server) chat(c *fiber.Ctx) error {
 		if err != nil {
 			return order{}, nil, err
 		}
+		if err := g.constrainCalls(&req.conversation.tools, &req.options.sampling); err != nil {
+			return order{}, nil, err
+		}
 		g.reportWindow(c, &req.options)
 		id, err := s.newID()
 		return order{

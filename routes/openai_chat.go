@@ -135,6 +135,9 @@ func (s *server) chatCompletions(c *fiber.Ctx) error {
 		if err != nil {
 			return order{}, nil, err
 		}
+		if err := g.constrainCalls(&req.conversation.tools, &req.sampling); err != nil {
+			return order{}, nil, err
+		}
 		id, err := s.newID()
 		f := &chatFrames{spelling: spelling{g.Loaded}, report: req.report.order(), prompt: req.prompt.order(), held: heldLogprobs{}, calls: g.reader(&req.conversation.tools, "call_", id), usage: req.includeUsage, begun: map[int]bool{}, chunk: chatChunk{
 			ID: "chatcmpl-" + id, Object: "chat.completion.chunk", Created: s.now().Unix(), Model: g.name, SystemFingerprint: g.Fingerprint,

@@ -131,6 +131,9 @@ func (s *server) responses(c *fiber.Ctx) error {
 		if err != nil {
 			return order{}, nil, err
 		}
+		if err := g.constrainCalls(&conv.tools, &req.sampling); err != nil {
+			return order{}, nil, err
+		}
 		req.report.on = req.report.on || req.report.top != nil && *req.report.top > 0
 		o := order{logprobs: req.report.order(), prompts: [][]int32{prompt}, sampling: &req.sampling, defaults: openaiDefaults}
 		if req.maxTokens != nil {

@@ -29,10 +29,17 @@ type callReader struct {
 
 // reader returns a reader of the answers to a request with these tools; the calls' ids begin with prefix.
 func (g *generation) reader(t *toolbox, prefix, id string) *callReader {
-	return &callReader{
-		format: g.format(), names: t.callable(), live: t.forced(), single: t.single,
+	r := &callReader{
+		format: g.format(), live: t.forced(), single: t.single,
 		prefix: prefix, id: id, parsers: map[int]*toolcall.Parser{}, wholes: map[int]int{},
 	}
+	if r.format == toolcall.Generic && t.tagged {
+		r.format = toolcall.Hermes // JSON without tags is text
+	}
+	for _, of := range t.callable() {
+		r.names = append(r.names, of.name)
+	}
+	return r
 }
 
 // forced says whether a grammar keeps the answer to calls.

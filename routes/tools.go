@@ -12,6 +12,7 @@ import (
 type tool struct {
 	name, description string
 	parameters        *value // a JSON Schema of an object; nil where there are none
+	where             string // the path of parameters in the body
 	strict            bool
 	sent              template.Object // what the model's template is given; nil: made of the fields above
 }
@@ -32,6 +33,7 @@ type toolbox struct {
 	choice toolChoice
 	named  string // of chooseNamed
 	single bool   // at most one call: parallel_tool_calls is false
+	tagged bool   // a grammar lets no call through that is not in the format's own form
 }
 
 // offered are the tools that the model is told of: none where it may not call any.
@@ -42,16 +44,17 @@ func (t *toolbox) offered() []tool {
 	return t.all
 }
 
-// callable are the names of the tools that the answer may call.
-func (t *toolbox) callable() []string {
-	if t.choice == chooseNamed {
-		return []string{t.named}
+// callable are the tools that the answer may call.
+func (t *toolbox) callable() []tool {
+	if t.choice != chooseNamed {
+		return t.offered()
 	}
-	var names []string
-	for _, of := range t.offered() {
-		names = append(names, of.name)
+	for _, of := range t.all {
+		if of.name == t.named {
+			return []tool{of}
+		}
 	}
-	return names
+	return nil
 }
 
 // check refuses what the fields together do not allow.
@@ -59,20 +62,8 @@ func (t *toolbox) check() error {
 	switch {
 	case t.choice == chooseRequired && len(t.all) == 0:
 		return invalid("tool_choice", "tool_choice wants a call, and there are no tools")
-	case t.choice == chooseNamed:
-		for _, of := range t.all {
-			if of.name == t.named {
-				return notSupported("tool_choice", "tool_choice is not supported: the model decides whether it calls")
-			}
-		}
+	case t.choice == chooseNamed && len(t.callable()) == 0:
 		return invalid("tool_choice", "tool_choice names %s, which is not among the tools", quote(t.named))
-	case t.choice == chooseRequired:
-		return notSupported("tool_choice", "tool_choice is not supported: the model decides whether it calls")
-	}
-	for _, of := range t.all {
-		if of.strict {
-			return notSupported("tools", "tools[].strict is not supported: arguments are not held to their schema")
-		}
 	}
 	return nil
 }
@@ -192,6 +183,7 @@ func readParameters(_ *decoder, at string, v value, t *tool) error {
 	case !isText("object")(typ):
 		return invalid(at+".type", "%s.type must be \"object\": the arguments of a tool are an object", at)
 	}
+	t.where = at
 	if len(v.members) > 0 {
 		t.parameters = &v
 	}

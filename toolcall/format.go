@@ -21,9 +21,10 @@ const (
 // String implements fmt.Stringer.
 func (f Format) String() string { return [...]string{"generic", "hermes", "llama"}[f] }
 
-// The tags.
+// Tag is what opens a call of the forms Generic and Hermes.
+const Tag = "<tool_call>"
+
 const (
-	openTag   = "<tool_call>"
 	closeTag  = "</tool_call>"
 	pythonTag = "<|python_tag|>"
 )
@@ -39,7 +40,7 @@ func Detect(template string) Format {
 		return Llama
 	case has("<arg_key>"), has("<function="), has("<function name="):
 		return Generic // the tags are the same, what they hold is no JSON
-	case has(openTag) && has(closeTag) && has(`"name": `) && has(`"arguments": `):
+	case has(Tag) && has(closeTag) && has(`"name": `) && has(`"arguments": `):
 		return Hermes
 	}
 	return Generic
@@ -51,7 +52,7 @@ func (f Format) Begin(name string) string {
 	if f == Llama {
 		return `{"name": "` + name + `", "parameters": `
 	}
-	return openTag + "\n" + `{"name": "` + name + `", "arguments": `
+	return Tag + "\n" + `{"name": "` + name + `", "arguments": `
 }
 
 // End is what a model writes after the arguments.

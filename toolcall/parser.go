@@ -98,8 +98,8 @@ func (p *Parser) step(c byte) {
 	case inTag:
 		p.held.WriteByte(c)
 		switch held := p.held.String(); {
-		case p.opens(held):
-			p.state, p.tagged = afterTag, held == openTag
+		case held == p.tag():
+			p.state, p.tagged = afterTag, held == Tag
 		case !p.mayOpen(held):
 			p.retry(held)
 		}
@@ -143,10 +143,15 @@ func (p *Parser) inText(c byte) {
 
 // mayOpen says whether s is a beginning of a tag that opens a call, or all of it.
 func (p *Parser) mayOpen(s string) bool {
-	return strings.HasPrefix(openTag, s) || p.format == Llama && strings.HasPrefix(pythonTag, s)
+	return strings.HasPrefix(p.tag(), s)
 }
 
-func (p *Parser) opens(s string) bool { return s == openTag || p.format == Llama && s == pythonTag }
+func (p *Parser) tag() string {
+	if p.format == Llama {
+		return pythonTag
+	}
+	return Tag
+}
 
 // begin begins a call's JSON with its first byte.
 func (p *Parser) begin(c byte) {

@@ -117,7 +117,7 @@ func TestParser(t *testing.T) {
 		}
 	}
 	f(Hermes, llama, llama)
-	f(Llama, hermes, "", "get_weather "+args)
+	f(Llama, "<tool_call>"+llama+"</tool_call>", "<tool_call>"+llama+"</tool_call>")
 	f(Llama, "```json\n[1]\n```", "```json\n[1]\n```")
 	f(Hermes, "<tool_call>oh <tool_call>"+`{"name": "now", "arguments": {}}`, "<tool_call>oh", "now {}")
 }

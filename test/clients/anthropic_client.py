@@ -46,6 +46,23 @@ async def same():
 
 assert asyncio.run(same()) == [text] * 4
 
+# Tools: a call that is forced, typed, whole and streamed; its result goes back.
+tool = {"name": "get", "input_schema": {"type": "object", "properties": {"city": {"enum": ["Bern"]}}, "required": ["city"]}}
+calling = {"model": "tiny", "max_tokens": 200, "messages": [{"role": "user", "content": "Go."}], "extra_body": {"temperature": 0},
+           "tools": [tool], "tool_choice": {"type": "tool", "name": "get"}}
+called = create(**calling)
+with client.messages.stream(**calling) as stream:
+    kinds = [e.type for e in stream]
+    final = stream.get_final_message()
+for message in (called, final):
+    assert [(b.type, b.name, b.input) for b in message.content] == [("tool_use", "get", {"city": "Bern"})], message
+    assert message.stop_reason == "tool_use" and message.content[0].id.startswith("toolu_"), message
+assert kinds.count("input_json") > 1, kinds
+result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": called.content[0].id, "content": "Sun."}]}
+answered = {"model": "tiny", "max_tokens": 5, "messages": calling["messages"] + [{"role": "assistant", "content": called.content}, result]}
+assert create(**answered).usage.output_tokens == 5
+assert client.messages.count_tokens(model="tiny", messages=calling["messages"], tools=[tool]).input_tokens > 100
+
 # A stop sequence, an answer sent back, leaving in the middle.
 stop = text[5]
 stopped = create(**request, stop_sequences=[stop])

@@ -1,6 +1,7 @@
 """The official Python client of the Ollama API on a tour. Prints "passed" or raises."""
 
 import asyncio
+import json
 
 import httpx
 import ollama
@@ -49,6 +50,25 @@ async def same():
 
 
 assert asyncio.run(same()) == [chat.message.content] * 5
+
+# Tools: a call, whole and streamed; its result goes back. The client knows no tool_choice, by which the server forces one.
+class Forced(httpx.HTTPTransport):
+    def handle_request(self, request):
+        body = json.loads(request.content) | {"tool_choice": "required", "parallel_tool_calls": False}
+        return super().handle_request(httpx.Request(request.method, request.url, json=body))
+
+
+forced = ollama.Client(host=OPEN, transport=Forced())
+tool = {"type": "function", "function": {"name": "get", "parameters": {"type": "object", "properties": {"city": {"type": "string", "enum": ["Bern"]}}, "required": ["city"]}}}
+calling = {"model": "tiny", "messages": [{"role": "user", "content": "Go."}], "tools": [tool], "options": {"temperature": 0}}
+called = forced.chat(**calling)
+parts = list(forced.chat(**calling, stream=True))
+for calls in (called.message.tool_calls, [c for p in parts for c in p.message.tool_calls or []]):
+    assert [(c.function.name, dict(c.function.arguments)) for c in calls] == [("get", {"city": "Bern"})], calls
+assert called.done_reason == parts[-1].done_reason == "stop" and called.message.content == "", (called, parts)
+result = {"role": "tool", "tool_name": "get", "content": "Sun."}
+assert client.chat("tiny", calling["messages"] + [called.message, result], options={"num_predict": 5}).eval_count == 5
+assert "tools" in client.show("tiny").capabilities
 
 # Leaving in the middle.
 stream = client.generate(**{**request, "options": {"num_predict": 400}}, stream=True)

@@ -1,6 +1,7 @@
 """The official Python client of the OpenAI API on a tour. Prints "passed" or raises."""
 
 import asyncio
+import json
 
 import openai
 
@@ -50,6 +51,38 @@ async def same():
 
 
 assert asyncio.run(same()) == [text] * 5
+
+# Tools: a call that is forced, typed, whole and streamed; its result goes back.
+parameters = {"type": "object", "properties": {"city": {"enum": ["Bern"]}}, "required": ["city"]}
+tool = {"type": "function", "function": {"name": "get", "parameters": parameters}}
+calling = {"model": "tiny", "messages": [{"role": "user", "content": "Go."}], "temperature": 0, "tools": [tool],
+           "tool_choice": {"type": "function", "function": {"name": "get"}}}
+
+
+def right(calls):
+    assert [(c.type, c.function.name, json.loads(c.function.arguments)) for c in calls] == [("function", "get", {"city": "Bern"})], calls
+    assert all(c.id.startswith("call_") for c in calls), calls
+
+
+called = chat(**calling).choices[0]
+right(called.message.tool_calls)
+assert called.finish_reason == "tool_calls" and called.message.content is None, called
+with client.chat.completions.stream(**calling) as stream:
+    events = [e.type for e in stream]
+    final = stream.get_final_completion().choices[0]
+right(final.message.tool_calls)
+assert final.finish_reason == "tool_calls" and events.count("tool_calls.function.arguments.delta") > 1 and "tool_calls.function.arguments.done" in events, events
+result = {"role": "tool", "tool_call_id": called.message.tool_calls[0].id, "content": "Sun."}
+assert chat(model="tiny", messages=calling["messages"] + [called.message, result], max_tokens=5).usage.completion_tokens == 5
+flat = {"type": "function", "name": "get", "parameters": parameters, "strict": True}
+response = client.responses.create(model="tiny", input="Go.", tools=[flat], tool_choice="required", parallel_tool_calls=False, temperature=0)
+assert [(i.type, i.name, json.loads(i.arguments)) for i in response.output] == [("function_call", "get", {"city": "Bern"})], response
+with client.responses.stream(model="tiny", input="Go.", tools=[flat], tool_choice="required", parallel_tool_calls=False, temperature=0) as stream:
+    events = [e.type for e in stream]
+    final = stream.get_final_response()
+assert [(i.name, json.loads(i.arguments)) for i in final.output] == [("get", {"city": "Bern"})] and "response.function_call_arguments.delta" in events, events
+back = [{"role": "user", "content": "Go."}, response.output[0], {"type": "function_call_output", "call_id": response.output[0].call_id, "output": "Sun."}]
+assert client.responses.create(model="tiny", input=back, max_output_tokens=5).usage.output_tokens == 5
 
 # Leaving in the middle frees the connection and raises nothing.
 with chat(**{**request, "max_tokens": 400}, stream=True) as stream:
