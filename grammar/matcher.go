@@ -75,6 +75,22 @@ func (m *Matcher) allows(id int32) bool {
 	return t != dead && m.affords(id, t)
 }
 
+// maxEnding is how many bytes the shortest completion of a text may have for the fewest tokens that spell it to be looked for at each token that
+// might come: a search takes time for each byte. Beyond it only what surely fits is let through, and the completion that was found once.
+const maxEnding = 2048
+
+// ends says whether n tokens complete a text from s.
+func (m *Matcher) ends(s *state, n int) bool {
+	if m.fits(s, n) {
+		return true
+	}
+	if s.short > maxEnding {
+		return false
+	}
+	_, ok := m.complete(s, n)
+	return ok
+}
+
 // affords says whether the limit leaves room for token id, which leads to t.
 func (m *Matcher) affords(id int32, t *state) bool {
 	if m.left < 0 || m.fits(t, m.left-1) {
@@ -86,8 +102,7 @@ func (m *Matcher) affords(id int32, t *state) bool {
 	if plan := m.ready(); len(plan) > 0 && plan[0] == id && len(plan) <= m.left {
 		return true
 	}
-	_, ok := m.complete(t, m.left-1)
-	return ok
+	return m.ends(t, m.left-1)
 }
 
 // ready returns the shortest completion that is known, or finds one.
@@ -186,10 +201,7 @@ func (m *Matcher) tight(set func(id int32)) error {
 	return m.a.walk(m.s, m.v, func(t *state, ids []int32) {
 		ok, found := known[t]
 		if !found {
-			ok = m.fits(t, m.left-1)
-			if !ok {
-				_, ok = m.complete(t, m.left-1)
-			}
+			ok = m.ends(t, m.left-1)
 			known[t] = ok
 		}
 		for _, id := range ids {

@@ -161,6 +161,19 @@ func TestLimit(t *testing.T) {
 	f(`{"$defs": {"n": {"type": "object", "properties": {"next": {"anyOf": [{"$ref": "#/$defs/n"}, {"type": "null"}]}}, "required": ["next"]}}, "$ref": "#/$defs/n"}`)
 }
 
+// TestLongEnding: where the shortest completion is long, its tokens are the way.
+func TestLongEnding(t *testing.T) {
+	v, tokens, _ := testVocabulary()
+	g, err := JSONSchema([]byte(`{"type": "string", "minLength": 2500}`), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ids := g.Shortest(v)
+	if text, n := walk(t, g, v, tokens, len(ids), rand.New(rand.NewPCG(1, 1))); n > len(ids) || !g.Matches(text) {
+		t.Errorf("%d tokens, the limit is %d: %q", n, len(ids), text)
+	}
+}
+
 func TestForced(t *testing.T) {
 	v, _, _ := testVocabulary()
 	end, err := Regex(`[ab]x`)
