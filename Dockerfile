@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
 
-# docker build -t ortserve .
+# docker build -t ortserve .                       computes on the processor
+# docker build -t ortserve:cuda --target cuda .    on an NVIDIA device: docker run --gpus all
 # docker run --stop-timeout 40 -p 9112:9112 -e ORTSERVE_API_KEY=choose-one -v ~/.cache/ortserve/models:/var/lib/ortserve/models:ro ortserve
 #
 # Everything that the server writes lies below /var/lib/ortserve; the rest of the root may be read-only. deploy/compose has a compose file.
@@ -50,3 +51,20 @@ FROM base AS cpu
 COPY --from=parts-cpu /out/onnxruntime /usr/local/lib/onnxruntime
 COPY --from=parts-cpu /out/doc /usr/share/doc/ortserve
 COPY --from=build /out/ortserve /usr/local/bin/ortserve
+
+# ONNX Runtime with CUDA and NVIDIA's libraries, 2 GB, under NVIDIA's terms (LICENSE.nvidia-* beside them). The driver is the machine's.
+FROM build AS parts-cuda
+RUN --mount=type=cache,target=/var/cache/ortserve \
+    lib=$(ORTSERVE_HOME=/var/cache/ortserve /out/fetch cuda) && cp -r "$(dirname "$lib")" /out/onnxruntime \
+    && ln -s "$(basename "$lib")" /out/onnxruntime/libonnxruntime.so
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    go run ./scripts/sbom -cuda -version "${VERSION}" -out /out/doc /out/ortserve
+
+FROM base AS cuda
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+COPY --from=parts-cuda /out/onnxruntime /usr/local/lib/onnxruntime
+COPY --from=parts-cuda /out/doc /usr/share/doc/ortserve
+COPY --from=build /out/ortserve /usr/local/bin/ortserve
+
+# What is built where no target is named.
+FROM cpu

@@ -3,6 +3,7 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -50,7 +51,7 @@ func openCUDA(n int) (*cuda, error) {
 		return nil, err
 	}
 	if !has {
-		return nil, fmt.Errorf("the ONNX Runtime %s that is loaded was built without CUDA (--onnxruntime names another)", Version())
+		return nil, fmt.Errorf("the ONNX Runtime %s that is loaded was built without CUDA (--onnxruntime names another; `go run ./scripts/fetch cuda` brings one)", Version())
 	}
 	d, err := openDevice(n)
 	if err != nil {
@@ -65,6 +66,9 @@ func openCUDA(n int) (*cuda, error) {
 
 // append makes the provider of a session CUDA.
 func (c *cuda) append(o *ort.SessionOptions) error {
+	environment.Lock()
+	preload(filepath.Dir(environment.path))
+	environment.Unlock()
 	p, err := ort.NewCUDAProviderOptions()
 	if err != nil {
 		return fmt.Errorf("CUDA: %w", err)

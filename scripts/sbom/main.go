@@ -1,7 +1,7 @@
 // Command sbom writes what an image of this program is made of, for the people who must know: a software bill of materials in
 // CycloneDX's format, and the licences of all Go modules that are in the program.
 //
-//	go run ./scripts/sbom -version V -out DIR PROGRAM
+//	go run ./scripts/sbom [-cuda] -version V -out DIR PROGRAM
 //
 // The modules are those that Go recorded in PROGRAM, listed by cyclonedx-gomod; the runtime library is added from the pins. Debian's
 // packages are not listed: an image has its own list of them, which scanners read.
@@ -37,17 +37,26 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("sbom", flag.ContinueOnError)
+	cuda := flags.Bool("cuda", false, "the runtime library is the one with CUDA")
 	version := flags.String("version", "", "the program's version")
 	out := flags.String("out", "", "`folder` to write to")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() != 1 || *out == "" {
-		return errors.New("usage: sbom -version V -out DIR PROGRAM")
+		return errors.New("usage: sbom [-cuda] -version V -out DIR PROGRAM")
 	}
 	platform := runtime.GOOS + "/" + runtime.GOARCH
-	wheel, ok := home.RuntimeWheels[platform]
-	if !ok {
+	var wheels []home.Wheel
+	if wheel, ok := home.RuntimeWheels[platform]; ok && !*cuda {
+		wheels = append(wheels, wheel)
+	}
+	if *cuda {
+		for _, w := range home.RuntimeWheelsCUDA[platform] {
+			wheels = append(wheels, w.Wheel)
+		}
+	}
+	if len(wheels) == 0 {
 		return fmt.Errorf("no runtime library is pinned for %s", platform)
 	}
 	if err := os.MkdirAll(*out, 0o755); err != nil {
@@ -57,7 +66,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	bom, err := withWheels(listed, []home.Wheel{wheel})
+	bom, err := withWheels(listed, wheels)
 	if err != nil {
 		return err
 	}

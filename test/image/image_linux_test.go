@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,6 +45,11 @@ func size(t *testing.T, root string) (n int64) {
 	return n
 }
 
+// cuda says whether it is the target with CUDA.
+func (im *image) cuda() bool {
+	return slices.Contains(im.config.Env, "NVIDIA_VISIBLE_DEVICES=all")
+}
+
 // What the image says of itself.
 func TestImage(t *testing.T) {
 	im := load(t)
@@ -58,7 +64,7 @@ func TestImage(t *testing.T) {
 			t.Errorf("it has no label %s", name)
 		}
 	}
-	if size := size(t, im.root); size > maxSize {
+	if size := size(t, im.root); size > maxSize && !im.cuda() {
 		t.Errorf("it is %d MB large, want at most %d", size>>20, maxSize>>20)
 	}
 	doc := filepath.Join(im.root, "usr/share/doc/ortserve")
@@ -77,7 +83,11 @@ func TestImage(t *testing.T) {
 	for _, c := range bom.Components {
 		listed[c.Name] = c.Version
 	}
-	if listed["onnxruntime"] == "" || listed["github.com/yalue/onnxruntime_go"] == "" {
+	library := "onnxruntime"
+	if im.cuda() {
+		library = "onnxruntime-gpu"
+	}
+	if listed[library] == "" || listed["github.com/yalue/onnxruntime_go"] == "" {
 		t.Errorf("its bill of materials lists %v", listed)
 	}
 	for _, name := range []string{"LICENSE", "licenses/github.com/yalue/onnxruntime_go/LICENSE"} {
@@ -101,7 +111,11 @@ func TestLibrary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := sum(filepath.Join(im.root, "usr/local/lib/onnxruntime/libonnxruntime.so")), sum(home.RuntimeLibrary(dir)); got != want {
+	pinned := home.RuntimeLibrary(dir)
+	if im.cuda() {
+		pinned = home.RuntimeLibraryCUDA(dir)
+	}
+	if got, want := sum(filepath.Join(im.root, "usr/local/lib/onnxruntime/libonnxruntime.so")), sum(pinned); got != want {
 		t.Errorf("the library's SHA-256 is %s, want %s", got, want)
 	}
 }
@@ -149,6 +163,23 @@ func TestInsecure(t *testing.T) {
 	}
 }
 
+// With an empty store it is ready and lists nothing: a model may come later.
+func TestEmptyStore(t *testing.T) {
+	for _, volume := range []string{"", t.TempDir()} { // the image's own folder, and a volume
+		c := load(t).start(t, options{env: []string{"ORTSERVE_API_KEY=" + key}, args: []string{"serve", "--drain-delay", "0s"}, volume: volume})
+		c.waitHealthy(t)
+		if status, answer := c.ask(t, "GET", "/v1/models", key, ""); status != 200 || !strings.Contains(answer, `"data":[]`) {
+			t.Errorf("it lists: %d %s", status, answer)
+		}
+		if status, answer := c.ask(t, "POST", "/v1/chat/completions", key, chat); status != 404 {
+			t.Errorf("a chat is answered: %d %s", status, answer)
+		}
+		if code := c.stop(t); code != 0 {
+			t.Errorf("on SIGTERM it ended with exit code %d", code)
+		}
+	}
+}
+
 // The compose file wants a key and is understood.
 func TestCompose(t *testing.T) {
 	load(t)
@@ -156,9 +187,11 @@ func TestCompose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	compose := filepath.Join(root, "deploy", "compose")
 	f := func(env []string, want ...string) {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), "docker-compose", "--file", filepath.Join(root, "deploy/compose/compose.yaml"), "config")
+		cmd := exec.CommandContext(t.Context(), "docker-compose", "--file", filepath.Join(compose, "compose.yaml"),
+			"--file", filepath.Join(compose, "cuda.yaml"), "config")
 		cmd.Env = append(os.Environ(), env...)
 		out, _ := cmd.CombinedOutput() // it says why
 		for _, w := range want {
@@ -168,7 +201,7 @@ func TestCompose(t *testing.T) {
 		}
 	}
 	f([]string{"ORTSERVE_API_KEY="}, "set ORTSERVE_API_KEY")
-	f([]string{"ORTSERVE_API_KEY=" + key}, "ORTSERVE_API_KEY: "+key, "read_only: true", "ortserve:/var/lib/ortserve")
+	f([]string{"ORTSERVE_API_KEY=" + key}, "ORTSERVE_API_KEY: "+key, "read_only: true", "ortserve:/var/lib/ortserve", "target: cuda", "driver: nvidia")
 }
 
 // modelVolume is the store that make model fills.
