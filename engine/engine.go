@@ -241,8 +241,9 @@ func (e *Engine) sample(seq *Sequence, row Row, logits Logits) {
 			return
 		}
 		switch {
-		case row.Past+len(row.Tokens) < seq.prompt:
-			return // its prompt goes on
+		case row.Past+len(row.Tokens) < seq.prompt: // its prompt goes on
+			seq.advanced(time.Now())
+			return
 		case seq.noAnswer:
 			seq.close(time.Now())
 			e.settle(seq)
@@ -273,6 +274,8 @@ func (e *Engine) accept(seq *Sequence, d drawn) {
 		seq.fail(fmt.Errorf("%w: %w", ErrInternal, d.err))
 		return
 	}
+	now := time.Now()
+	seq.advanced(now)
 	if seq.constraint != nil {
 		if err := seq.constraint.Accept(d.id); err != nil {
 			seq.fail(fmt.Errorf("%w: %w", ErrInternal, err))
@@ -280,7 +283,7 @@ func (e *Engine) accept(seq *Sequence, d drawn) {
 		}
 	}
 	seq.sampler.Accept(d.id)
-	seq.accept(d, time.Now())
+	seq.accept(d, now)
 }
 
 // settle follows the tokens that a step gave a sequence: it ends, or if its prompt has just been computed it decodes from here on.

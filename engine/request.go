@@ -39,6 +39,8 @@ type Request struct {
 	Scope string
 	// Fresh computes the whole prompt, whatever is cached.
 	Fresh bool
+	// Progress asks for events that say how far the prompt is computed.
+	Progress bool
 }
 
 // room returns how many tokens the answer may have.
@@ -85,9 +87,18 @@ type Event struct {
 	// so later than in Tokens where it is held back, and never if it is not shown.
 	Logprobs []sample.Logprobs
 	Prompt   []sample.Logprobs // of the prompt's tokens, from Request.Score.From on
+	Progress Progress          // how far the prompt is, where it went on since the event before and the request wants to know
 	Finish   FinishReason      // empty while the sequence runs
 	Err      error             // set where Finish is FinishError
 	Usage    Usage             // set on the last event
+}
+
+// Progress is how far a prompt is computed.
+type Progress struct {
+	Tokens   int // of the prompt
+	Cached   int // of these, those whose KV rows were there already
+	Computed int // of these, those whose KV rows are there; the cached ones too
+	Took     time.Duration
 }
 
 // Usage is what a sequence took.

@@ -31,6 +31,7 @@ type Sequence struct {
 
 	group, scope string
 	fresh        bool // nothing that is cached is used
+	progress     bool // the stream is told how far the prompt is
 	dequeued     bool // it no longer counts as waiting
 	gone         bool // it no longer counts at all
 
@@ -63,6 +64,7 @@ func newSequence(ctx context.Context, r Request, maxLen int, now time.Time) *Seq
 		group:      r.Group,
 		scope:      r.Scope,
 		fresh:      r.Fresh,
+		progress:   r.Progress,
 		submitted:  now,
 	}
 }
@@ -125,6 +127,13 @@ func (s *Sequence) rest() (text string, found bool) {
 		text += s.stop.flush()
 	}
 	return text, found
+}
+
+// advanced tells the stream how far the prompt is, if it is to know.
+func (s *Sequence) advanced(now time.Time) {
+	if s.progress && s.first.IsZero() {
+		s.stream.put(Event{Progress: Progress{Tokens: s.prompt, Cached: s.cached, Computed: min(s.computed, s.prompt), Took: now.Sub(s.started)}})
+	}
 }
 
 // fail ends the sequence with an error.

@@ -37,7 +37,7 @@ func (s *Stream) take() (Event, bool) {
 	if e.Finish != "" {
 		s.signal() // a further read finds the end again
 	}
-	return e, e.Finish != "" || len(e.Tokens) > 0 || len(e.Prompt) > 0
+	return e, e.Finish != "" || len(e.Tokens) > 0 || len(e.Prompt) > 0 || e.Progress.Tokens > 0
 }
 
 // put adds e to what is to be read. It never waits: a reader that is late gets several events as one, so what a stream holds is
@@ -45,6 +45,9 @@ func (s *Stream) take() (Event, bool) {
 func (s *Stream) put(e Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if e.Progress.Tokens > 0 {
+		s.next.Progress = e.Progress
+	}
 	s.next.Text += e.Text
 	s.next.Tokens = append(s.next.Tokens, e.Tokens...)
 	s.next.Logprobs = append(s.next.Logprobs, e.Logprobs...)

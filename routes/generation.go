@@ -114,6 +114,8 @@ type order struct {
 	scores   []*engine.Score  // of each prompt's tokens, likewise
 	noAnswer bool             // the prompts alone are wanted
 	scope    string           // what was computed for other requests is used where they had the same
+	fresh    bool             // nothing that is cached is used
+	progress bool             // events say how far the prompt is
 }
 
 // submit hands the prompts to the engine. All answers to one prompt share what is computed of it: the engine reads one prompt at a time,
@@ -161,12 +163,14 @@ func (g *generation) submit(o order) error {
 				Detokenizer: g.Tokenizer.NewStream(true),
 				Group:       g.x.key.Group,
 				Scope:       o.scope,
+				Fresh:       o.fresh,
+				Progress:    o.progress && choice == 0,
 			})
 			if full := new(engine.OverloadedError); errors.As(err, &full) {
 				g.server.found(g.x.key, false)
 			}
 			if err != nil {
-				return causeOf(g.ctx, err)
+				return causeOf(g.ctx, o.sampling.named(err))
 			}
 			g.events = append(g.events, events)
 		}

@@ -24,6 +24,8 @@ type llamaRequest struct {
 	returnTokens bool
 	nPredict     *int64
 	cacheSalt    string
+	fresh        bool // cache_prompt is false
+	progress     bool
 	sampling     sampling
 	report       reporting
 }
@@ -49,6 +51,8 @@ var llamaFields = newTable(
 		integerField("n_predict", -2, math.MaxInt32, func(r *llamaRequest) **int64 { return &r.nPredict }),
 		countedField("n_probs", func(r *llamaRequest) *reporting { return &r.report }),
 		textField("cache_salt", func(r *llamaRequest) *string { return &r.cacheSalt }),
+		withoutField("cache_prompt", func(r *llamaRequest) *bool { return &r.fresh }),
+		boolField("return_progress", func(r *llamaRequest) *bool { return &r.progress }),
 		onlyField[llamaRequest]("n", "POST /v1/completions takes more than one", isNumber(1)),
 		refusedField[llamaRequest]("top_n_sigma", "use min_p", isNumber(-1)),
 		refusedField[llamaRequest]("image_data", "image input is not supported"),
@@ -58,10 +62,10 @@ var llamaFields = newTable(
 	llamaGrammarFields(func(r *llamaRequest) *sampling { return &r.sampling }),
 	refusedFields[llamaRequest](
 		"dry_multiplier", "dynatemp_range", "ignore_eos", "logit_bias", "lora", "n_discard", "n_indent",
-		"post_sampling_probs", "response_fields", "return_progress", "samplers", "xtc_probability",
+		"post_sampling_probs", "response_fields", "samplers", "xtc_probability",
 	),
 	inertFields[llamaRequest](
-		"cache_prompt", "dry_allowed_length", "dry_base", "dry_penalty_last_n", "dry_sequence_breakers", "dynatemp_exponent", "id_slot",
+		"dry_allowed_length", "dry_base", "dry_penalty_last_n", "dry_sequence_breakers", "dynatemp_exponent", "id_slot",
 		"min_keep", "mirostat_eta", "mirostat_tau", "n_keep", "t_max_prompt_ms", "timings_per_token", "xtc_threshold",
 	),
 )
@@ -76,6 +80,7 @@ type llamaPiece struct {
 	TokensPredicted int                `json:"tokens_predicted"`
 	TokensEvaluated int                `json:"tokens_evaluated"`
 	Probabilities   []llamaProbability `json:"completion_probabilities,omitempty"`
+	Progress        *promptProgress    `json:"prompt_progress,omitempty"`
 }
 
 // llamaAnswer is the last event of a stream, and the answer that is not streamed.
@@ -142,7 +147,7 @@ func (s *server) llamaCompletion(c *fiber.Ctx) error {
 		if top := req.report.top; top != nil && *top == 0 {
 			req.report.on = false // llama.cpp's default
 		}
-		o := order{logprobs: req.report.order(), prompts: [][]int32{g.encode(*req.prompt)}, sampling: &req.sampling, defaults: llamaDefaults}
+		o := order{logprobs: req.report.order(), prompts: [][]int32{g.encode(*req.prompt)}, sampling: &req.sampling, defaults: llamaDefaults, fresh: req.fresh, progress: req.progress}
 		settings := map[string]any{
 			"n_ctx": g.Engine.Info().MaxLen, "n_predict": -1, "stop": append([]string{}, req.sampling.stop...), "stream": req.stream,
 		}
@@ -184,6 +189,9 @@ func (f *llamaFrames) whole(answers []answer, u engine.Usage) any {
 }
 
 func (f *llamaFrames) event(w *frameWriter, _ int, ev engine.Event) {
+	if p := progressOf(ev); p != nil {
+		w.sse(llamaPiece{Tokens: []int32{}, IDSlot: -1, TokensEvaluated: len(f.g.prompts[0]), Progress: p})
+	}
 	f.all = append(f.all, ev.Tokens...)
 	f.text.WriteString(ev.Text)
 	f.held.add(0, ev.Logprobs)

@@ -61,9 +61,14 @@ func optionalBool[T any](name string, of func(*T) **bool) field[T] {
 
 // generationPromptField is the row of add_generation_prompt, whose default is true.
 func generationPromptField[T any](without func(*T) *bool) field[T] {
-	return field[T]{name: "add_generation_prompt", schema: schema{"type": "boolean"}, read: func(d *decoder, at string, v value, dst *T) error {
+	return withoutField("add_generation_prompt", without)
+}
+
+// withoutField is the row of a boolean whose default is true: what it sets is its opposite.
+func withoutField[T any](name string, without func(*T) *bool) field[T] {
+	return field[T]{name: name, schema: schema{"type": "boolean"}, read: func(d *decoder, at string, v value, dst *T) error {
 		var b bool
-		err := boolField("add_generation_prompt", func(*T) *bool { return &b }).read(d, at, v, dst)
+		err := boolField(name, func(*T) *bool { return &b }).read(d, at, v, dst)
 		*without(dst) = !b
 		return err
 	}}

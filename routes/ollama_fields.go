@@ -74,7 +74,7 @@ var generateFields = newTable(
 			return err
 		}},
 		optionsField(func(r *generateRequest) *ollamaOptions { return &r.options }),
-		refusedField[generateRequest]("suffix", "the models of this server continue a text, they do not insert into one"),
+		refusedField[generateRequest]("suffix", "this model does not support insert"),
 		refusedField[generateRequest]("template", "the model's own is used; with raw the prompt is taken as it is"),
 		refusedField[generateRequest]("images", "image input is not supported"),
 		boolField("truncate", func(r *generateRequest) *bool { return &r.truncate }),
@@ -108,7 +108,7 @@ var ollamaChatFields = newTable(
 func answerFields[T any](of func(*T) *sampling) []field[T] {
 	return []field[T]{
 		ollamaFormatField(of),
-		refusedField[T]("think", "the models of this server do not think"),
+		refusedField[T]("think", "this model does not support thinking"),
 	}
 }
 

@@ -52,13 +52,14 @@ type chatFunction struct {
 
 // chatChunk is an event of the answer that is streamed.
 type chatChunk struct {
-	ID                string        `json:"id"`
-	Object            string        `json:"object"`
-	Created           int64         `json:"created"`
-	Model             string        `json:"model"`
-	SystemFingerprint string        `json:"system_fingerprint"`
-	Choices           []chunkChoice `json:"choices"`
-	Usage             *openaiUsage  `json:"usage,omitempty"`
+	ID                string          `json:"id"`
+	Object            string          `json:"object"`
+	Created           int64           `json:"created"`
+	Model             string          `json:"model"`
+	SystemFingerprint string          `json:"system_fingerprint"`
+	Choices           []chunkChoice   `json:"choices"`
+	Usage             *openaiUsage    `json:"usage,omitempty"`
+	Progress          *promptProgress `json:"prompt_progress,omitempty"`
 }
 
 type chunkChoice struct {
@@ -144,6 +145,7 @@ func (s *server) chatCompletions(c *fiber.Ctx) error {
 		}}
 		return order{
 			logprobs: f.report, scores: scores(1, f.prompt), prompts: [][]int32{prompt}, n: req.n, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: req.limit()},
+			fresh: req.fresh, progress: req.progress && req.stream,
 		}, f, err
 	}})
 }
@@ -158,6 +160,8 @@ type chatFrames struct {
 	chunk  chatChunk    // what all chunks have in common
 	usage  bool         // a chunk with the usage is wanted
 	begun  map[int]bool // the answers whose role has been sent
+
+	progress *promptProgress // of the next chunk
 }
 
 func (f *chatFrames) whole(answers []answer, u engine.Usage) any {
@@ -190,10 +194,15 @@ func (f *chatFrames) whole(answers []answer, u engine.Usage) any {
 
 func (f *chatFrames) event(w *frameWriter, choice int, ev engine.Event) {
 	f.held.add(choice, ev.Logprobs)
-	if !f.begun[choice] {
+	f.progress = progressOf(ev)
+	switch {
+	case !f.begun[choice]:
 		f.begun[choice] = true
 		f.send(w, choice, roleDelta{Role: "assistant"}, nil)
+	case f.progress != nil:
+		f.send(w, choice, lastDelta{}, nil) // a second role would be added to the first
 	}
+	f.progress = nil
 	for _, p := range f.calls.pieces(choice, ev) {
 		switch p.Kind {
 		case toolcall.Text:
@@ -223,10 +232,10 @@ func (f *chatFrames) end(w *frameWriter, u engine.Usage) {
 func (f *chatFrames) send(w *frameWriter, choice int, delta any, finish *string) {
 	chunk := f.chunk
 	of := chunkChoice{Index: choice, Delta: delta, FinishReason: finish}
-	if _, begins := delta.(roleDelta); !begins && len(f.held[choice]) > 0 {
+	if _, begins := delta.(roleDelta); !begins && f.progress == nil && len(f.held[choice]) > 0 {
 		of.Logprobs = &chatLogprobs{Content: f.spelling.tokens(f.held.take(choice))}
 	}
-	chunk.Choices = []chunkChoice{of}
+	chunk.Choices, chunk.Progress = []chunkChoice{of}, f.progress
 	w.sse(chunk)
 }
 

@@ -46,7 +46,7 @@ var completionFields = newTable(
 			return err
 		}},
 		countedField("logprobs", func(r *completionRequest) *reporting { return &r.report }),
-		refusedField[completionRequest]("suffix", "the models of this server continue a text, they do not insert into one"),
+		refusedField[completionRequest]("suffix", "this model does not support insert"),
 		onlyField[completionRequest]("add_special_tokens", "the model's first token is always put before a text", isTrue),
 	},
 	openaiFields(func(r *completionRequest) *openaiRequest { return &r.openaiRequest }),
@@ -112,6 +112,7 @@ type completion struct {
 	SystemFingerprint string             `json:"system_fingerprint"`
 	Choices           []completionChoice `json:"choices"`
 	Usage             *openaiUsage       `json:"usage,omitempty"`
+	Progress          *promptProgress    `json:"prompt_progress,omitempty"`
 }
 
 type completionChoice struct {
@@ -143,7 +144,7 @@ func (s *server) completions(c *fiber.Ctx) error {
 		return notSupported("n", "n is %d, which is not supported together with echo and logprobs", req.n)
 	}
 	return s.answer(c, work{model: req.model, salt: req.cacheSalt, stream: req.stream, order: func(g *generation) (order, form, error) {
-		o := order{logprobs: req.report.order(), noAnswer: none, n: req.n, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: defaultCompletion}}
+		o := order{logprobs: req.report.order(), noAnswer: none, n: req.n, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: defaultCompletion}, fresh: req.fresh, progress: req.progress && req.stream}
 		if req.maxTokens != nil {
 			o.limits.maxTokens = int(max(*req.maxTokens, 0))
 		}
@@ -216,6 +217,11 @@ func (f *completionFrames) hold(choice int, prompt, answer []sample.Logprobs) {
 func (f *completionFrames) event(w *frameWriter, choice int, ev engine.Event) {
 	if f.report != nil {
 		f.hold(choice, ev.Prompt, ev.Logprobs)
+	}
+	if p := progressOf(ev); p != nil {
+		chunk := f.head
+		chunk.Choices, chunk.Progress = []completionChoice{{Index: choice}}, p
+		w.sse(chunk)
 	}
 	if len(ev.Tokens) == 0 && ev.Finish == "" {
 		return // of the prompt

@@ -16,6 +16,8 @@ type openaiRequest struct {
 	includeUsage bool
 	sampling     sampling
 	cacheSalt    string
+	fresh        bool // cache_prompt is false
+	progress     bool
 	n, bestOf    int // 0 is not said
 	report       reporting
 	prompt       reporting // of the prompt's tokens
@@ -66,12 +68,15 @@ func openaiFields[T any](of func(*T) *openaiRequest) []field[T] {
 			refusedField[T]("continuous_usage_stats", "usage comes with the last chunk"),
 		}, inertFields[T]("include_obfuscation"))),
 		textField("cache_salt", func(r *T) *string { return &of(r).cacheSalt }),
+		withoutField("cache_prompt", func(r *T) *bool { return &of(r).fresh }),
+		boolField("return_progress", func(r *T) *bool { return &of(r).progress }),
 		smallField("n", maxChoices, func(r *T) *int { return &of(r).n }),
 		smallField("best_of", maxChoices, func(r *T) *int { return &of(r).bestOf }),
 		{name: "repetition_penalty", schema: schema{"type": "number"}, read: func(_ *decoder, at string, v value, r *T) error {
 			if of(r).sampling.repeatPenalty != nil {
 				return invalid(at, "%s and repeat_penalty are names of one parameter; send one of them", at)
 			}
+			of(r).sampling.repetition = true
 			return numberField(at, func(r *T) **float64 { return &of(r).sampling.repeatPenalty }).read(nil, at, v, r)
 		}},
 		countedField("prompt_logprobs", func(r *T) *reporting { return &of(r).prompt }),
@@ -86,10 +91,10 @@ func openaiFields[T any](of func(*T) *openaiRequest) []field[T] {
 		refusedFields[T](
 			"bad_words", "dry_multiplier", "dynatemp_range",
 			"ignore_eos", "include_stop_str_in_output", "logit_bias", "lora", "min_tokens", "n_probs",
-			"return_progress", "return_token_ids", "use_beam_search", "xtc_probability",
+			"return_token_ids", "use_beam_search", "xtc_probability",
 		),
 		inertFields[T](
-			"cache_prompt", "id_slot", "keep_alive", "metadata", "priority", "prompt_cache_key", "prompt_cache_retention", "request_id",
+			"id_slot", "keep_alive", "metadata", "priority", "prompt_cache_key", "prompt_cache_retention", "request_id",
 			"safety_identifier", "service_tier", "store", "timings_per_token", "user",
 		))
 }
@@ -123,7 +128,10 @@ var chatFields = newTable(
 	logprobFields(func(r *chatRequest) *reporting { return &r.report }),
 	toolRows(chatToolFields, func(r *chatRequest) *toolbox { return &r.conversation.tools }),
 	refusedFields[chatRequest]("audio", "continue_final_message", "documents", "echo", "web_search_options"),
-	inertFields[chatRequest]("prediction", "reasoning_effort", "verbosity"),
+	inertFields[chatRequest](
+		"include_reasoning", "prediction", "reasoning", "reasoning_effort", "reasoning_format", "thinking_budget_tokens", "thinking_token_budget",
+		"verbosity",
+	),
 )
 
 // variablesField is the row of what a template is given besides the messages.

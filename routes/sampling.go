@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 
@@ -14,9 +15,18 @@ type sampling struct {
 	temperature, topP, minP                          *float64
 	repeatPenalty, presencePenalty, frequencyPenalty *float64
 	topK, repeatLastN, seed                          *int64
+	repetition                                       bool // repeatPenalty was sent as repetition_penalty
 	stop                                             []string
 	grammar                                          *grammar.Grammar // what the answer must be; nil is anything
 	grammarField                                     string           // where that was said
+}
+
+// named returns an error of a parameter under the name that the request gave it.
+func (s *sampling) named(err error) error {
+	if p := new(sample.ParamError); s.repetition && errors.As(err, &p) && p.Param == "repeat_penalty" {
+		return &sample.ParamError{Param: "repetition_penalty", Text: p.Text}
+	}
+	return err
 }
 
 // samplingFields are the rows that both dialects have, by the same names.
