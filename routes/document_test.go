@@ -35,9 +35,13 @@ func TestAPIDocument(t *testing.T) {
 	}
 
 	var sources strings.Builder
-	files, err := filepath.Glob("*_test.go")
-	if err != nil {
-		t.Fatal(err)
+	var files []string
+	for _, pattern := range []string{"*_test.go", "../test/*_test.go", "../test/*/*_test.go"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
 	}
 	for _, f := range files {
 		text, err := os.ReadFile(f)
