@@ -56,11 +56,8 @@ func New(m Model, o Options) *Engine {
 		o.Logger = slog.Default()
 	}
 	draft := 0
-	if o.Speculate {
+	if o.Speculate && info.Wrap == 0 {
 		draft = min(info.Logits, info.Chunk) - 1
-		if info.Wrap > 0 {
-			draft = min(draft, info.Back)
-		}
 	}
 	e := &Engine{
 		model:   m,
@@ -73,7 +70,7 @@ func New(m Model, o Options) *Engine {
 		sched: newScheduler(schedulerOptions{
 			slots: info.Slots, chunk: min(o.Chunk, info.Chunk), idle: info.Chunk,
 			logits: info.Logits, draft: draft, strict: o.Strict, shared: o.Shared,
-			rows: info.Rows, whole: info.Whole, wrap: info.Wrap, back: info.Back,
+			rows: info.Rows, whole: info.Whole, wrap: info.Wrap,
 		}),
 	}
 	go e.loop()
@@ -311,6 +308,12 @@ func (e *Engine) retry(p *plan, err error) {
 	e.log.Error("a run of the model failed", "rows", len(p.batch.Rows), "error", err)
 	for i, seq := range p.seqs {
 		row := p.batch.Rows[i]
+		if w := e.info.Wrap; w > 0 && row.Past+len(row.Tokens) > w { // the run may have overwritten old rows, and cannot be repeated
+			seq.fail(fmt.Errorf("%w: %w", ErrInternal, err))
+			e.ended = append(e.ended, seq)
+			e.sched.distrust(seq)
+			continue
+		}
 		one := plan{batch: Batch{Rows: []Row{row}, Idle: e.sched.held(row.Slot + 1)}, seqs: []*Sequence{seq}}
 		logits, err := e.model.Forward(&one.batch)
 		if err != nil {

@@ -27,8 +27,8 @@ type ModelInfo struct {
 	// MaxLen then.
 	Whole bool
 	// Wrap is how many tokens a slot holds before the KV rows of new ones take the place of old ones, which a window no longer reaches;
-	// 0 is never. From then on only the latest Back tokens ever computed can be taken back.
-	Wrap, Back int
+	// 0 is never. From then on no token can be taken back.
+	Wrap int
 }
 
 // Batch is the input of one Forward.

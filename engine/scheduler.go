@@ -30,8 +30,7 @@ type schedulerOptions struct {
 	draft  int       // most tokens of a draft; 0 is no speculation
 	rows   int       // most rows of a run; 0 is any number
 	whole  bool      // a prompt is one run, and none of it is taken from the cache
-	wrap   int       // tokens of a slot from which on old KV rows are overwritten; 0 is never
-	back   int       // how many of the latest tokens can then be taken back
+	wrap   int       // tokens of a slot from which on old KV rows are overwritten, and none can be taken back; 0 is never
 	strict bool      // only rows that prefill computed are used again, so that the same prompt always meets the same bits
 	shared [][]int32 // texts whose rows any scope may use
 }

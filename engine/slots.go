@@ -77,10 +77,10 @@ func (s *Scheduler) longestPrefix(seq *Sequence) (at, n int) {
 	return at, n
 }
 
-// reaches says whether the KV rows that a sequence of n tokens needs are still in the slot. Where old rows are overwritten, those of the
-// window before token n are there only if not many tokens followed.
+// reaches says whether the KV rows that a sequence of n tokens needs are still in the slot. Where old rows are overwritten they are there
+// only if nothing followed.
 func (s *Scheduler) reaches(t *slot, n int) bool {
-	return s.options.wrap == 0 || t.high <= s.options.wrap || t.high-n <= s.options.back
+	return s.options.wrap == 0 || t.high <= s.options.wrap || t.high == n
 }
 
 // holdsMore says whether slot at holds another conversation that would be lost if a sequence went on from its first n tokens, while

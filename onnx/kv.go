@@ -51,18 +51,21 @@ func (l kvLayout) tensor(m []byte, n, rows int) (ort.Value, error) {
 type slab struct {
 	memory
 	address uintptr // on the device, instead of memory
-	rows    int     // of a slot; position p is in row p, or, where the cache wraps, in row p modulo rows
+	rows    int     // of a slot; position p is in row p, unless the cache wraps
 }
 
 // rows is a range of slots.
 type rows struct{ first, n int }
 
-// wrapSlack is how many rows a cache that wraps has beyond its window: what can be taken back, and padding.
+// wrapSlack is how many rows a cache that wraps has beyond its window. The kernel fills the cache, then moves the window to its beginning;
+// the more rows, the rarer. From the first time on no token can be taken back, whatever the number: where a row is depends on the length
+// of the sequence, and what was moved is not moved back (measured with ONNX Runtime 1.32).
 const wrapSlack = 256
 
-// kvRows returns how many rows a slot has in the cache of one side of a layer, for sequences of up to maxLen tokens. One serves padding.
-func kvRows(kv KV, maxLen, slack int) int {
-	if kv.Window > 0 && kv.Window+slack < maxLen+1 {
+// kvRows returns how many rows a slot has in the cache of one side of a layer, for sequences of up to maxLen tokens. One serves padding, and
+// padding is taken back: where runs are padded no cache wraps.
+func (c *Contract) kvRows(kv KV, maxLen, slack int) int {
+	if kv.Window > 0 && !c.PairedRows && kv.Window+slack < maxLen+1 {
 		return kv.Window + slack
 	}
 	return maxLen + 1
@@ -84,7 +87,7 @@ func (c *Contract) SlotBytes(maxLen int) int64 {
 	}
 	n := int64(0)
 	for _, kv := range c.KV {
-		n += int64(kvRows(kv, maxLen, wrapSlack)) * c.rowBytes()
+		n += int64(c.kvRows(kv, maxLen, wrapSlack)) * c.rowBytes()
 	}
 	return n
 }

@@ -25,28 +25,17 @@ func newShared(r *runner, o Options, slack int) (*shared, error) {
 	if c.lastOnly() && s.padOne {
 		return nil, errors.New("it cannot be deterministic (--deterministic): it gives the logits of the last position alone, and its layout needs a position of padding behind it")
 	}
-	m, err := newModel(r, o, r.cuda, func(kv KV) int { return kvRows(kv, o.MaxLen, slack) })
+	m, err := newModel(r, o, r.cuda, func(kv KV) int { return c.kvRows(kv, o.MaxLen, slack) })
 	if err != nil {
 		return nil, err
 	}
 	s.model = m
-	for i, kv := range c.KV {
-		if rows := s.kv.slabs[i].rows; rows <= o.MaxLen {
-			s.info.Wrap, s.info.Back = smaller(s.info.Wrap, rows-padding), smaller(s.info.Back, rows-kv.Window-padding)
+	for i := range s.kv.slabs {
+		if rows := s.kv.slabs[i].rows; rows <= o.MaxLen && (s.info.Wrap == 0 || rows < s.info.Wrap) {
+			s.info.Wrap = rows
 		}
 	}
 	return s, nil
-}
-
-// padding is how many rows a run may write behind a sequence's end.
-const padding = 2
-
-// smaller returns the smaller of two numbers, where a zero a is none.
-func smaller(a, b int) int {
-	if a == 0 {
-		return b
-	}
-	return min(a, b)
 }
 
 // takesUndeclared says whether logits of another shape than the declared one can be read.
