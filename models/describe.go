@@ -6,19 +6,29 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // maxDimension bounds every number that a configuration gives, so that products of two fit in an int.
 const maxDimension = 1 << 30
 
-// Describe reads what the model directory dir says of its model. The name is made from the directory's. Symbolic links
-// are followed: the caller names the directory and answers for it.
-func Describe(dir string) (*Model, error) {
-	abs, err := filepath.Abs(dir)
+// Describe reads what a model directory says of its model. Path is the directory, or the graph's file in it or in its folder onnx, which
+// chooses among several graphs; see findGraph for the choice otherwise. The name is made from the directory's. Symbolic links are
+// followed: the caller names the directory and answers for it.
+func Describe(path string) (*Model, error) {
+	abs, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("model directory %s: %w", dir, err)
+		return nil, fmt.Errorf("model directory %s: %w", path, err)
 	}
 	info, err := os.Stat(abs)
+	graph := ""
+	if err == nil && info.Mode().IsRegular() && strings.HasSuffix(abs, ".onnx") {
+		if abs, graph = filepath.Split(abs); filepath.Base(abs) == graphFolder && !describes(abs) {
+			abs, graph = filepath.Dir(filepath.Clean(abs)), graphFolder+"/"+graph
+		}
+		abs = filepath.Clean(abs)
+		info, err = os.Stat(abs)
+	}
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("%w: there is no directory %s", ErrNotFound, abs)
@@ -27,11 +37,21 @@ func Describe(dir string) (*Model, error) {
 	case !info.IsDir():
 		return nil, fmt.Errorf("model directory %s: is not a directory", abs)
 	}
-	return describe(files{fsys: os.DirFS(abs), dir: abs}, directoryName(filepath.Base(abs)))
+	return describe(files{fsys: os.DirFS(abs), dir: abs}, directoryName(filepath.Base(abs)), graph)
 }
 
-// describe reads the directory f.
-func describe(f files, name string) (*Model, error) {
+// describes says whether a directory has a description of a model.
+func describes(dir string) bool {
+	for _, name := range []string{fileGenai, fileConfig} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// describe reads the directory f. Graph is the graph's file in it, or empty.
+func describe(f files, name, graph string) (*Model, error) {
 	m := &Model{Name: name, Dir: f.dir}
 	genai, err := readConfigs(f, m)
 	if err != nil {
@@ -43,9 +63,10 @@ func describe(f files, name string) (*Model, error) {
 	if err := readCustom(f, m); err != nil {
 		return nil, err
 	}
-	graph, err := findGraph(f, genai)
-	if err != nil {
-		return nil, err
+	if graph == "" {
+		if graph, err = findGraph(f, genai); err != nil {
+			return nil, err
+		}
 	}
 	m.Graph = filepath.Join(f.dir, filepath.FromSlash(graph))
 	w, err := readWeights(f, graph)

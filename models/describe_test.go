@@ -148,6 +148,27 @@ func TestDescribeGraphChoice(t *testing.T) {
 	f("onnx/model.onnx", "onnx/model.onnx", "model_q4.onnx")
 	f("model_quantized.onnx", "model_fp16.onnx", "model_quantized.onnx")
 	f("onnx/decoder.onnx", "onnx/decoder.onnx")
+	f("onnx/decoder_model_merged.onnx", "onnx/decoder_model_merged.onnx", "onnx/decoder_model.onnx", "onnx/model_q4f16.onnx")
+}
+
+// TestDescribeFile: a path may name the graph itself.
+func TestDescribeFile(t *testing.T) {
+	dir := directory(t, "optimum-llama-q4", map[string]string{
+		"model.onnx": "graph", "model_fp16.onnx": "graph", "onnx/model_q4.onnx": "graph", "deep/model.onnx": "graph",
+	})
+	for _, file := range []string{"model.onnx", "model_fp16.onnx", "onnx/model_q4.onnx"} {
+		m, err := Describe(filepath.Join(dir, file))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if m.Graph != filepath.Join(dir, file) || m.Dir != dir || m.Name != "optimum-llama-q4:latest" {
+			t.Errorf("%s: %+v", file, m)
+		}
+	}
+	if _, err := Describe(filepath.Join(dir, "deep", "model.onnx")); err == nil || !strings.Contains(err.Error(), "neither genai_config.json nor config.json") {
+		t.Errorf("a graph without a description: %v", err)
+	}
 }
 
 // Each damage gives an error that names the file and what is wrong with it.

@@ -9,16 +9,24 @@ import (
 )
 
 // graphNames are the names under which exporters write a graph, in the order in which one is chosen: onnxruntime-genai
-// and optimum write model.onnx, optimum's quantizer model_quantized.onnx, transformers.js the rest.
+// and optimum write model.onnx, optimum's quantizer model_quantized.onnx, optimum before 1.14 decoder_model_merged.onnx, transformers.js all
+// of them. The exact one comes first; then 4 bits, which are fast on a processor; then what quantizes activations; then float16, which is
+// slow there.
 var graphNames = []string{
-	"model.onnx", "model_q4.onnx", "model_quantized.onnx", "model_int8.onnx", "model_uint8.onnx",
-	"model_fp16.onnx", "model_q4f16.onnx",
+	"model.onnx", "decoder_model_merged.onnx",
+	"model_q4.onnx", "decoder_model_merged_q4.onnx",
+	"model_quantized.onnx", "decoder_model_merged_quantized.onnx", "model_int8.onnx", "model_uint8.onnx",
+	"model_fp16.onnx", "model_q4f16.onnx", "model_bnb4.onnx",
 }
 
-// graphFolders are where they are, in that order. Repositories on hubs keep graphs in onnx/ beside the configuration.
-var graphFolders = []string{".", "onnx"}
+// graphFolder is where repositories on hubs keep graphs, beside the configuration.
+const graphFolder = "onnx"
 
-// findGraph returns the graph's file relative to the directory. configured is what genai_config.json says, or empty.
+// graphFolders are where graphs are, in that order.
+var graphFolders = []string{".", graphFolder}
+
+// findGraph returns the graph's file relative to the directory: what genai_config.json says (configured), else the first of graphNames that
+// is there, else the only *.onnx.
 func findGraph(f files, configured string) (string, error) {
 	if configured != "" {
 		if !fs.ValidPath(configured) || strings.ContainsAny(configured, `\:`) {

@@ -90,7 +90,7 @@ func (s *Store) find(clean string) (*Model, error) {
 	if ok && known.stamp == stamp {
 		return known.model, nil
 	}
-	m, err := describe(f, clean)
+	m, err := describe(f, clean, "")
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -45,7 +46,7 @@ func readWeights(f files, name string) (*weights, error) {
 			w.label = clip(e.Value)
 		}
 	}
-	found := map[string]bool{}
+	found := map[string]int64{} // the file and where the last of its tensors ends
 	for _, t := range model.Graph.Initializers {
 		if t.External == nil {
 			continue
@@ -54,11 +55,28 @@ func readWeights(f files, name string) (*weights, error) {
 		if path.IsAbs(t.External.Location) || !fs.ValidPath(file) || strings.ContainsAny(file, `\:`) {
 			return nil, f.fail(name, fmt.Errorf("keeps data in %q, which is not in the directory", clip(t.External.Location)))
 		}
-		found[file] = true
+		found[file] = max(found[file], endOf(t))
 	}
 	w.files = slices.Sorted(maps.Keys(found))
+	for _, file := range w.files { // one that is missing is an error of its own
+		if info, err := fs.Stat(f.fsys, file); err == nil && info.Size() < found[file] {
+			return nil, f.fail(file, fmt.Errorf("has %d bytes, the weights in it reach to byte %d: it was cut short", info.Size(), found[file]))
+		}
+	}
 	w.count(model.Graph)
 	return w, nil
+}
+
+// endOf returns where in its file the values of t end, 0 where that is not known.
+func endOf(t *graph.Tensor) int64 {
+	n := t.External.Length
+	if n < 0 {
+		n, _ = t.Bytes() // of a type whose size is not known: 0
+	}
+	if t.External.Offset < 0 || n > math.MaxInt64-t.External.Offset {
+		return math.MaxInt64
+	}
+	return t.External.Offset + n
 }
 
 // count sums up the matrices of g: initializers of two dimensions or more, and those packed for operators that quantize.

@@ -67,6 +67,9 @@ const (
 // maxDimension bounds every dimension that a graph gives, so that products of two fit in an int.
 const maxDimension = 1 << 30
 
+// maxKV bounds the numbers of one token in one side of one layer.
+const maxKV = 1 << 20
+
 // Inspect reads the contract of the graph at path. The error names the file.
 func Inspect(path string, h Hints) (*Contract, error) {
 	m, err := graph.ReadFile(path)
@@ -252,7 +255,7 @@ func (r *reading) addKV(in, out *graph.ValueInfo, packed bool) {
 			size /= 2
 		}
 	}
-	if heads <= 0 || size <= 0 || heads > maxDimension || size > maxDimension {
+	if heads <= 0 || size <= 0 || heads > maxKV || size > maxKV || heads*size > maxKV {
 		r.refuse("input %s is %s, want numbers of heads and of their size (genai_config.json, config.json: head_size)", in.Name, describe(in))
 		return
 	}

@@ -1,8 +1,10 @@
 package test
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -46,6 +48,35 @@ func TestWrongStart(t *testing.T) {
 	f(filepath.Join(dir, "missing"), "serve", "--model", filepath.Join(dir, "missing"))
 	f(filepath.Join(dir, "missing.so"), "serve", "--model", model, "--onnxruntime", filepath.Join(dir, "missing.so"))
 	f("no command", "sing")
+}
+
+// TestDamagedBeside: what is damaged is named, and the model beside it is served.
+func TestDamagedBeside(t *testing.T) {
+	from := filepath.Join(testenv.Graphs(t), "genai-llama-int4")
+	args := []string{"--max-len", "256"}
+	for _, file := range []string{"model.onnx", "model.onnx.data", "tokenizer.json", "genai_config.json"} {
+		dir := filepath.Join(t.TempDir(), "model")
+		if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(filepath.Join(dir, file), 100); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--model", strings.ReplaceAll(file, ".", "-")+"="+dir)
+	}
+	s := testenv.Start(t, binary, append(args, "--model", "whole="+from)...)
+	s.WaitLog(t, regexp.MustCompile(`msg=ready`))
+	if a := post(t, s.URL+"/completion", `{"model":"whole","prompt":"Hi","n_predict":4}`); a.status != 200 {
+		t.Errorf("the model beside them: %d %s", a.status, a.body)
+	}
+	for _, want := range []string{
+		"model model-onnx:latest: [^;]*model.onnx: not a readable ONNX model", "--model [^;]*model.onnx.data: has 100 bytes",
+		"model tokenizer-json:latest: [^;]*tokenizer.json", "--model .*genai_config.json: is damaged",
+	} {
+		if !regexp.MustCompile(want).MatchString(s.Log()) {
+			t.Errorf("the log does not say %s:\n%s", want, s.Log())
+		}
+	}
 }
 
 // TestPortTaken: a second server on the port says so and leaves the first alone.

@@ -75,7 +75,7 @@ func TestFindModel(t *testing.T) {
 	defer store.Close()
 	f := func(s config.ModelSource, want string, failures ...string) {
 		t.Helper()
-		list, err := findModels(store, []config.ModelSource{s})
+		list, _, err := findModels(store, []config.ModelSource{s})
 		if want != "" {
 			if err != nil || len(list) != 1 || list[0].Name != want || list[0].Dir != dir {
 				t.Errorf("%+v: %v, %v, want %s in %s", s, list, err, want, dir)
@@ -101,7 +101,7 @@ func TestFindModel(t *testing.T) {
 		os.WriteFile(filepath.Join(cached, "refs", "main"), []byte("c0ffee"), 0o600), os.CopyFS(commit, os.DirFS(dir))); err != nil {
 		t.Fatal(err)
 	}
-	if list, err := findModels(store, []config.ModelSource{{Source: cached}}); err != nil || list[0].Name != "org/repo:latest" || list[0].Dir != commit {
+	if list, _, err := findModels(store, []config.ModelSource{{Source: cached}}); err != nil || list[0].Name != "org/repo:latest" || list[0].Dir != commit {
 		t.Errorf("%s: %+v, %v", cached, list, err)
 	}
 	f(config.ModelSource{Name: "other:1b", Source: dir}, "other:1b")
@@ -111,12 +111,33 @@ func TestFindModel(t *testing.T) {
 	f(config.ModelSource{Source: "../x"}, "", "--model ../x: ")
 	f(config.ModelSource{Source: t.TempDir()}, "", "config.json")
 	file := filepath.Join(dir, "model.onnx")
-	f(config.ModelSource{Source: file}, "", "--model "+file)
+	f(config.ModelSource{Source: file}, "tiny:latest")
 
-	_, err = findModels(store, []config.ModelSource{{Source: dir}, {Source: "absent:x"}})
+	// One that is damaged does not keep the other from being served.
+	damaged := filepath.Join(t.TempDir(), "damaged")
+	if err := testmodel.Write(mkdir(t, damaged), testmodel.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(damaged, "genai_config.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list, left, err := findModels(store, []config.ModelSource{{Source: damaged}, {Source: dir}})
+	if err != nil || len(list) != 1 || list[0].Dir != dir || left == nil || !strings.Contains(left.Error(), "genai_config.json") {
+		t.Errorf("beside a damaged model: %v, %v, %v", list, left, err)
+	}
+
+	_, _, err = findModels(store, []config.ModelSource{{Source: dir}, {Source: "absent:x"}})
 	if !errors.Is(err, models.ErrNotFound) {
 		t.Errorf("error %v, want one that is ErrNotFound", err)
 	}
+}
+
+func mkdir(t *testing.T, dir string) string {
+	t.Helper()
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // What an answer's bits depend on changes the fingerprint, and nothing else does.

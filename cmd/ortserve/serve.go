@@ -52,9 +52,12 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 	if store != nil {
 		defer store.Close()
 	}
-	list, err := findModels(store, c.Models)
+	list, damaged, err := findModels(store, c.Models)
 	if err != nil {
 		return err
+	}
+	if damaged != nil {
+		log.Error("not all models are served", "error", oneLine(damaged))
 	}
 	if err := checkAliases(c.Aliases, list); err != nil {
 		return err
@@ -203,22 +206,29 @@ func openStore(log *slog.Logger) (*models.Store, error) {
 	return store, nil
 }
 
-// findModels describes the models that were asked for.
-func findModels(store *models.Store, sources []config.ModelSource) ([]*models.Model, error) {
-	var list []*models.Model
+// findModels describes the models that were asked for. What is not there, or has a name that is none, is the operator's mistake. What is
+// damaged does not keep the others from being served: the second error joins those, and is the first too if nothing is left.
+func findModels(store *models.Store, sources []config.ModelSource) (list []*models.Model, damaged, err error) {
 	for _, s := range sources {
 		m, err := findModel(store, s.Source)
+		if errors.Is(err, models.ErrNotFound) || errors.Is(err, models.ErrName) {
+			return nil, nil, fmt.Errorf("--model %s: %w", s.Source, err)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("--model %s: %w", s.Source, err)
+			damaged = errors.Join(damaged, fmt.Errorf("--model %s: %w", s.Source, err))
+			continue
 		}
 		if s.Name != "" {
 			if m.Name, err = models.CleanName(s.Name); err != nil {
-				return nil, fmt.Errorf("--model %s=%s: %w", s.Name, s.Source, err)
+				return nil, nil, fmt.Errorf("--model %s=%s: %w", s.Name, s.Source, err)
 			}
 		}
 		list = append(list, m)
 	}
-	return list, nil
+	if len(list) == 0 {
+		return nil, nil, damaged
+	}
+	return list, damaged, nil
 }
 
 // checkAliases refuses aliases of models that are not served.
@@ -236,7 +246,7 @@ func checkAliases(aliases map[string]string, served []*models.Model) error {
 
 // findModel finds a model directory, or a model of the store.
 func findModel(store *models.Store, source string) (*models.Model, error) {
-	if info, err := os.Stat(source); err == nil && info.IsDir() {
+	if info, err := os.Stat(source); err == nil && (info.IsDir() || strings.HasSuffix(source, ".onnx")) {
 		return describe(source)
 	}
 	if store == nil {
