@@ -114,10 +114,10 @@ func (g *genai) read(ctx context.Context, v any) error {
 	}
 }
 
-// stop ends the process and waits until it is gone.
+// stop ends the process and waits until it is gone. Further calls do nothing.
 func (g *genai) stop() {
 	_ = g.cmd.Process.Kill() // an error says that it has ended
 	for range g.lines {      // what it still wrote
 	}
-	_ = g.cmd.Wait() // it was killed
+	_ = g.cmd.Wait() // it was killed, or waited for before
 }

@@ -87,6 +87,9 @@ func (s *stage) clientRows(p func(string, ...any)) {
 
 // bareRows shows onnxruntime-genai, and the time between tokens of this server beside it.
 func (s *stage) bareRows(p func(string, ...any)) {
+	if s.BareError != "" {
+		p("\nonnxruntime-genai, batch %d, %d of its rounds: %s.", s.Clients, len(s.Bare), s.BareError)
+	}
 	if len(s.Bare) == 0 {
 		return
 	}

@@ -38,6 +38,8 @@ type stage struct {
 	Clients int      `json:"clients"`
 	Series  []series `json:"series"`
 	Bare    []bare   `json:"onnxruntime_genai,omitempty"`
+	// BareError says why there are fewer rounds of onnxruntime-genai than of the servers.
+	BareError string `json:"onnxruntime_genai_error,omitempty"`
 }
 
 // series is the rounds of one server. In a stage of turns there are two rounds a chat: the first turn and the second.

@@ -57,10 +57,10 @@ func (b *bench) run(ctx context.Context, m model) (modelResult, error) {
 	}
 	for _, n := range b.clients {
 		s, err := b.clientStage(ctx, m, n)
+		out.Stages = append(out.Stages, s) // the rounds before an error count
 		if err != nil {
 			return out, err
 		}
-		out.Stages = append(out.Stages, s)
 	}
 	if !m.chat || !b.extras {
 		return out, nil
@@ -89,12 +89,12 @@ func (b *bench) clientStage(ctx context.Context, m model, n int) (stage, error) 
 	var peer *genai
 	if b.genai && slices.Contains([]int{1, 8}, n) {
 		var err error
-		if peer, err = startGenAI(ctx, b.here, b.home, m.forms[0].dir, b.logs); err != nil {
-			return st, err
+		if peer, err = startGenAI(ctx, b.here, b.home, m.forms[0].dir, b.logs); err == nil {
+			defer peer.stop()
+			_, err = peer.round(ctx, bare{Batch: n, Prompt: 16, Tokens: 4})
 		}
-		defer peer.stop()
-		if _, err := peer.round(ctx, bare{Batch: n, Prompt: 16, Tokens: 4}); err != nil {
-			return st, err
+		if err != nil {
+			b.without(ctx, &st, err)
 		}
 	}
 	text := func() string { return prompt(b.seed, b.next(), promptWords) }
@@ -111,16 +111,26 @@ func (b *bench) clientStage(ctx context.Context, m model, n int) (stage, error) 
 			st.Series[i].Rounds = append(st.Series[i].Rounds, r)
 			time.Sleep(settle)
 		}
-		if peer != nil {
+		if peer != nil && st.BareError == "" {
 			r, err := peer.round(ctx, bare{Batch: n, Prompt: genaiPrompt, Tokens: b.tokens, Seed: b.next()})
 			if err != nil {
-				return err
+				peer.stop() // it may still use the processors
+				b.without(ctx, &st, err)
+				return ctx.Err()
 			}
 			st.Bare = append(st.Bare, r)
 		}
 		return nil
 	})
 	return st, err
+}
+
+// without leaves onnxruntime-genai out of the rest of a stage: what the servers do counts without it.
+func (b *bench) without(ctx context.Context, st *stage, err error) {
+	if ctx.Err() == nil {
+		st.BareError = err.Error()
+		b.say("goes on without onnxruntime-genai: %v", err)
+	}
 }
 
 // repeatStage has one client ask for a text that repeats itself, with speculation and without.
