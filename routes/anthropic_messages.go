@@ -7,7 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"ortserve/engine"
-	"ortserve/toolcall"
+	"ortserve/template/toolcall"
 )
 
 // anthropicMessage is the answer of POST /v1/messages.

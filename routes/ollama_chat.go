@@ -7,7 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"ortserve/engine"
-	"ortserve/toolcall"
+	"ortserve/template/toolcall"
 )
 
 // chatAnswer is a line of /api/chat's stream, and the answer that is not streamed.

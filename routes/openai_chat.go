@@ -7,7 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"ortserve/engine"
-	"ortserve/toolcall"
+	"ortserve/template/toolcall"
 )
 
 // chatCompletion is the answer that is not streamed.

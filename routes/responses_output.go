@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"ortserve/engine"
-	"ortserve/toolcall"
+	"ortserve/template/toolcall"
 )
 
 // responseFrames writes a response. Its output is items one after the other: the last one is open until the next begins.

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"ortserve/engine"
-	"ortserve/toolcall"
+	"ortserve/template/toolcall"
 )
 
 // toolCall is a call in an answer.

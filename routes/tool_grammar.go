@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"ortserve/grammar"
-	"ortserve/toolcall"
+	"ortserve/template/toolcall"
 )
 
 // maxCalls is how many calls an answer may hold where a grammar keeps it to calls.

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"ortserve/template"
-	"ortserve/toolcall"
+	"ortserve/template/toolcall"
 )
 
 // set sets a key of the message besides its role and content.

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"ortserve/template"
-	"ortserve/toolcall"
+	"ortserve/template/toolcall"
 )
 
 // tool is a function that a model may call.
