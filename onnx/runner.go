@@ -39,7 +39,6 @@ func newRunner(path string, c *Contract, o Options) (_ *runner, err error) {
 		opts.SetMemPattern(false),                                           // keeps a plan for every length of a chunk
 		opts.SetLogSeverityLevel(ort.LoggingLevelFatal),                     // what fails is returned, and what the probe tries may fail
 		opts.AddSessionConfigEntry("session.intra_op.allow_spinning", spin),
-		opts.AddSessionConfigEntry("session.set_denormal_as_zero", "1"),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("session options: %w", err)
