@@ -127,7 +127,10 @@ func (g *generation) submit(o order) error {
 		return err
 	}
 	g.release = append(g.release, release)
-	params := o.sampling.params(g.Model.Generation, o.defaults)
+	params, ends, err := g.params(o.sampling, o.defaults)
+	if err != nil {
+		return err
+	}
 	stop := o.sampling.stop
 	if stop == nil {
 		stop = g.Model.Custom.Stop
@@ -154,7 +157,7 @@ func (g *generation) submit(o order) error {
 				Prompt:      prompt,
 				MaxTokens:   l.maxTokens,
 				Params:      p,
-				StopTokens:  g.StopTokens,
+				StopTokens:  ends,
 				Constraint:  g.matcher(o.sampling.grammar),
 				Logprobs:    o.logprobs,
 				Score:       score,

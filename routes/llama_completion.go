@@ -14,6 +14,7 @@ import (
 // llamaDefaults are the ones that llama.cpp's server documents.
 var llamaDefaults = sample.Params{
 	Temperature: 0.8, TopK: 40, TopP: 0.95, MinP: 0.05, RepeatPenalty: 1, RepeatLastN: 64, PenalizePrompt: true,
+	TemperatureLast: true,
 }
 
 // llamaRequest is the body of POST /completion.
@@ -54,19 +55,18 @@ var llamaFields = newTable(
 		withoutField("cache_prompt", func(r *llamaRequest) *bool { return &r.fresh }),
 		boolField("return_progress", func(r *llamaRequest) *bool { return &r.progress }),
 		onlyField[llamaRequest]("n", "POST /v1/completions takes more than one", isNumber(1)),
-		refusedField[llamaRequest]("top_n_sigma", "use min_p", isNumber(-1)),
 		refusedField[llamaRequest]("image_data", "image input is not supported"),
 		refusedField[llamaRequest]("t_max_predict_ms", "use n_predict"),
 	},
 	samplingFields(func(r *llamaRequest) *sampling { return &r.sampling }),
 	llamaGrammarFields(func(r *llamaRequest) *sampling { return &r.sampling }),
 	refusedFields[llamaRequest](
-		"dry_multiplier", "dynatemp_range", "ignore_eos", "logit_bias", "lora", "n_discard", "n_indent",
-		"post_sampling_probs", "response_fields", "samplers", "xtc_probability",
+		"dynatemp_range", "lora", "n_discard", "n_indent",
+		"post_sampling_probs", "response_fields", "samplers",
 	),
 	inertFields[llamaRequest](
-		"dry_allowed_length", "dry_base", "dry_penalty_last_n", "dry_sequence_breakers", "dynatemp_exponent", "id_slot",
-		"min_keep", "mirostat_eta", "mirostat_tau", "n_keep", "t_max_prompt_ms", "timings_per_token", "xtc_threshold",
+		"dynatemp_exponent", "id_slot",
+		"min_keep", "mirostat_eta", "mirostat_tau", "n_keep", "t_max_prompt_ms", "timings_per_token",
 	),
 )
 

@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -72,4 +73,49 @@ func TestTopPZeroIsGreedy(t *testing.T) {
 			t.Fatalf("token %d, %v; want 1", id, err)
 		}
 	}
+}
+
+// TestTokenFields bans, favours and ends with single tokens, in each dialect. The scripted model gives its token 100 and every other one 0, so
+// that without it the lowest id comes.
+func TestTokenFields(t *testing.T) {
+	w := newWorld(t, "Hi")
+	f := func(path, fields, text, finish string) {
+		t.Helper()
+		body, content := `{"prompt":"##","max_tokens":4,"temperature":0,`+fields+`}`, `"text":"`+text+`"`
+		switch path {
+		case "/completion":
+			body, content = `{"prompt":"##","n_predict":4,"temperature":0,`+fields+`}`, `"content":"`+text+`"`
+		case "/api/generate":
+			body, content = `{"model":"tiny:1b","raw":true,"stream":false,"prompt":"##","options":{"num_predict":4,"temperature":0,`+fields+`}}`, `"response":"`+text+`"`
+		}
+		r := w.post(path, body)
+		if r.status != 200 || !strings.Contains(r.body, content) || !strings.Contains(r.body, `:"`+finish+`"`) {
+			t.Errorf("%s %s: %d %s\nwant %s and %s", path, fields, r.status, r.body, content, finish)
+		}
+	}
+	for path, end := range map[string][2]string{"/v1/completions": {"stop", "length"}, "/completion": {"eos", "limit"}, "/api/generate": {"stop", "length"}} {
+		f(path, `"seed":1`, "Hi", end[0])
+		f(path, `"logit_bias":{"72":-100,"65":1}`, "Ai", end[0])
+		f(path, `"logit_bias":[[72,false],[65,0.5]]`, "Ai", end[0])
+		f(path, `"stop_token_ids":[105]`, "H", end[0])
+		f(path, `"ignore_eos":true,"logit_bias":{"65":1}`, "HiAA", end[1])
+		f(path, `"min_tokens":3,"logit_bias":{"65":1}`, "HiA", end[0])
+		f(path, `"typical_p":0.9,"top_n_sigma":1,"xtc_probability":1,"xtc_threshold":0.1,"dry_multiplier":1`, "Hi", end[0])
+	}
+	g := func(fields, want string) {
+		t.Helper()
+		r := w.post("/v1/completions", `{"prompt":"##",`+fields+`}`)
+		if r.status != 400 || !strings.Contains(r.body, want) {
+			t.Errorf("%s: %d %s, want %s", fields, r.status, r.body, want)
+		}
+	}
+	g(`"logit_bias":{"512":1}`, "logit_bias names the token 512, and the vocabulary has 512")
+	g(`"logit_bias":{"a":1}`, "is no token id")
+	g(`"logit_bias":{"1":101}`, "logit_bias.1 must be a number between -100 and 100, or false")
+	g(`"logit_bias":{"1":true}`, "must be a number between -100 and 100, or false")
+	g(`"logit_bias":[["text",1]]`, "a text in the place of a token id is not supported")
+	g(`"logit_bias":[1]`, "logit_bias[0] must be a pair")
+	g(`"stop_token_ids":[512]`, "stop_token_ids names the token 512")
+	g(`"xtc_threshold":2,"xtc_probability":1`, "xtc_threshold is 2, must be between 0 and 1")
+	g(`"mirostat":2`, "mirostat is not supported")
 }

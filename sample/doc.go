@@ -1,7 +1,7 @@
 // Package sample turns a row of logits into the next token.
 //
-// The order is fixed: penalties, temperature, top_k, top_p, min_p, draw (Hugging Face's and vLLM's order; llama.cpp applies
-// the temperature last). Equal logits rank by the lower id, so that a result never depends on the order of a search.
+// The order is fixed: logit bias, end tokens, DRY, penalties, temperature, top_n_sigma, top_k, typical_p, top_p, min_p, XTC, draw. It is
+// llama.cpp's, with the temperature where Hugging Face and vLLM have it; TemperatureLast has it where llama.cpp does. Equal logits rank by the lower id, so that a result never depends on the order of a search.
 //
 // A caller that does not want the token drawn masks the logits and calls Resample; Accept counts the one that it takes.
 //

@@ -28,6 +28,22 @@ type Params struct {
 	// PenalizePrompt makes the presence and frequency penalties count prompt tokens too (Ollama's and llama.cpp's rule;
 	// OpenAI's counts generated tokens alone). The repeat penalty always counts both.
 	PenalizePrompt bool
+	// TopNSigma keeps logits within that many standard deviations, of all logits, of the largest (Tang et al. 2024); 0 keeps all.
+	TopNSigma float64
+	// TypicalP keeps the most typical tokens, see typical; 0 and 1 keep all.
+	TypicalP float64
+	// XTCProbability is how often the tokens of at least XTCThreshold are dropped, but the least probable of them; 0 is never.
+	XTCProbability, XTCThreshold float64
+	// TemperatureLast measures TypicalP, TopP, MinP and XTCThreshold at the temperature 1, and applies Temperature to what they leave.
+	TemperatureLast bool
+	// LogitBias is added to the logits of single tokens. Minus infinity takes a token out.
+	LogitBias map[int32]float32
+	// EndTokens cannot be drawn before MinTokens tokens, and those of NeverEnd not at all.
+	EndTokens []int32
+	MinTokens int
+	NeverEnd  []int32
+	// DRY lowers tokens that go on with a repetition.
+	DRY DRY
 	// Seed keys the random stream. Two requests of equal seed, parameters and logits draw the same tokens.
 	Seed uint64
 }
@@ -69,10 +85,26 @@ func (p Params) Validate() error {
 		{"repeat_penalty", p.RepeatPenalty, 0, 100},
 		{"presence_penalty", p.PresencePenalty, -100, 100},
 		{"frequency_penalty", p.FrequencyPenalty, -100, 100},
+		{"top_n_sigma", p.TopNSigma, 0, 100},
+		{"typical_p", p.TypicalP, 0, 1},
+		{"xtc_probability", p.XTCProbability, 0, 1},
+		{"xtc_threshold", p.XTCThreshold, 0, 1},
+		{"min_tokens", float64(p.MinTokens), 0, math.MaxInt32},
+		{"dry_multiplier", p.DRY.Multiplier, 0, 100},
+		{"dry_base", p.DRY.Base, least(p.DRY, 1), 100},
+		{"dry_allowed_length", float64(p.DRY.AllowedLength), least(p.DRY, 1), math.MaxInt32},
 	} {
 		if math.IsNaN(c.v) || c.v < c.min || c.v > c.max {
 			return &ParamError{Param: c.name, Text: fmt.Sprintf("is %v, must be between %v and %v", c.v, c.min, c.max)}
 		}
 	}
 	return nil
+}
+
+// least is the lower limit of a parameter of d: low, where d is on.
+func least(d DRY, low float64) float64 {
+	if d.Multiplier == 0 {
+		return 0
+	}
+	return low
 }

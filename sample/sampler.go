@@ -20,6 +20,7 @@ type Sampler struct {
 	p          Params
 	separable  bool
 	penalties  *penalties
+	dry        *dry
 	index      int // of the token to draw, in the random stream
 	attempt    int // draws for that token, before this one
 	candidates []candidate
@@ -27,7 +28,7 @@ type Sampler struct {
 
 // NewSampler returns the sampler of a sequence with that prompt. The parameters must be valid.
 func NewSampler(p Params, prompt []int32) *Sampler {
-	return &Sampler{p: p, separable: p.Separable(), penalties: newPenalties(p, prompt)}
+	return &Sampler{p: p, separable: p.Separable(), penalties: newPenalties(p, prompt), dry: newDRY(p.DRY, prompt)}
 }
 
 // Separable is that of the sampler's parameters.
@@ -35,11 +36,33 @@ func (s *Sampler) Separable() bool { return s.separable }
 
 // Sample draws the next token from logits [vocab] float32, which it changes. The token counts once Accept is told. The error is ErrNoToken.
 func (s *Sampler) Sample(logits []float32) (int32, error) {
+	s.adjust(logits)
+	s.attempt = 0
+	return s.pick(logits)
+}
+
+// adjust changes the logits of single tokens.
+func (s *Sampler) adjust(logits []float32) {
+	for id, b := range s.p.LogitBias {
+		if int(id) < len(logits) {
+			logits[id] += b
+		}
+	}
+	none := float32(math.Inf(-1))
+	if s.index < s.p.MinTokens {
+		for _, id := range s.p.EndTokens {
+			logits[id] = none
+		}
+	}
+	for _, id := range s.p.NeverEnd {
+		logits[id] = none
+	}
+	if s.dry != nil {
+		s.dry.apply(logits)
+	}
 	if s.penalties != nil {
 		s.penalties.apply(logits)
 	}
-	s.attempt = 0
-	return s.pick(logits)
 }
 
 // Resample draws anew from logits that Sample has changed, after the caller has set those of tokens that it does not want to minus
@@ -55,6 +78,9 @@ func (s *Sampler) Accept(id int32) {
 	if s.penalties != nil {
 		s.penalties.add(id, true)
 	}
+	if s.dry != nil {
+		s.dry.add(id)
+	}
 }
 
 // pick draws a token from logits as they are.
@@ -67,7 +93,7 @@ func (s *Sampler) pick(logits []float32) (int32, error) {
 		return top, nil
 	}
 	largest := logits[top]
-	if s.p.TopK == 0 || s.p.TopK >= len(logits) {
+	if s.p.whole() && (s.p.TopK == 0 || s.p.TopK >= len(logits)) {
 		if id, ok := s.drawWhole(logits, top, largest); ok {
 			return id, nil
 		}
@@ -82,25 +108,38 @@ func (s *Sampler) random(n int) float64 {
 
 // draw samples one token by the whole chain; largest is the largest of logits.
 func (s *Sampler) draw(logits []float32, largest float32) int32 {
+	p := &s.p
+	temperature := p.Temperature // of the filters
+	if p.TemperatureLast {
+		temperature = 1
+	}
+	floor := largest - float32(tail*max(temperature, p.Temperature))
+	if p.TopNSigma > 0 {
+		floor = max(floor, largest-float32(p.TopNSigma*sigma(logits)))
+	}
 	c := s.candidates[:0]
-	floor := largest - float32(tail*s.p.Temperature)
-	if s.p.TopK > 0 && s.p.TopK < len(logits) {
-		c = topK(c, logits, s.p.TopK, floor)
+	if p.TopK > 0 && p.TopK < len(logits) {
+		c = topK(c, logits, p.TopK, floor)
 	} else {
 		c = collect(c, logits, floor)
 	}
 	s.candidates = c
 
-	var sum float64
-	for i := range c {
-		c[i].weight = math.Exp(float64(c[i].logit-largest) / s.p.Temperature)
-		sum += c[i].weight
+	sum := weigh(c, largest, temperature)
+	if p.TypicalP > 0 && p.TypicalP < 1 {
+		c, sum = typical(c, sum, p.TypicalP)
 	}
-	if s.p.TopP > 0 && s.p.TopP < 1 {
-		c, sum = topP(c, s.p.TopP*sum)
+	if p.TopP > 0 && p.TopP < 1 {
+		c, sum = topP(c, p.TopP*sum)
 	}
-	if s.p.MinP > 0 {
-		c, sum = minP(c, s.p.MinP)
+	if p.MinP > 0 {
+		c, sum = minP(c, p.MinP)
+	}
+	if p.XTCProbability > 0 && s.random(maxTries+1) < p.XTCProbability {
+		c, sum = excludeTop(c, sum, p.XTCThreshold)
+	}
+	if temperature != p.Temperature {
+		sum = weigh(c, largest, p.Temperature)
 	}
 
 	x := s.random(maxTries) * sum // after those of drawWhole

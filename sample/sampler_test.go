@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -22,6 +23,20 @@ func reference(logits []float32, p Params, prompt, generated []int32) []float64 
 	first := 0
 	if p.RepeatLastN >= 0 {
 		first = max(0, len(all)-p.RepeatLastN)
+	}
+	for id, b := range p.LogitBias {
+		l[id] += float64(b)
+	}
+	if len(generated) < p.MinTokens {
+		for _, id := range p.EndTokens {
+			l[id] = math.Inf(-1)
+		}
+	}
+	for _, id := range p.NeverEnd {
+		l[id] = math.Inf(-1)
+	}
+	if p.DRY.Multiplier > 0 {
+		referenceDRY(l, p.DRY, all)
 	}
 	for id := range l {
 		n, counted := 0, 0
@@ -63,10 +78,52 @@ func reference(logits []float32, p Params, prompt, generated []int32) []float64 
 		return prob
 	}
 	kept := rank
+	if p.TopNSigma > 0 {
+		var n, mean, squares float64
+		for _, v := range l {
+			if !math.IsInf(v, -1) {
+				n, mean = n+1, mean+v
+			}
+		}
+		mean /= n
+		for _, v := range l {
+			if !math.IsInf(v, -1) {
+				squares += (v - mean) * (v - mean)
+			}
+		}
+		kept = slices.DeleteFunc(slices.Clone(kept), func(id int) bool { return l[id] < l[rank[0]]-p.TopNSigma*math.Sqrt(squares/n) })
+	}
 	if p.TopK > 0 {
 		kept = kept[:min(p.TopK, len(kept))]
 	}
-	weight := func(id int) float64 { return math.Exp((l[id] - l[rank[0]]) / p.Temperature) }
+	temperature := p.Temperature
+	if p.TemperatureLast {
+		temperature = 1
+	}
+	weight := func(id int) float64 { return math.Exp((l[id] - l[rank[0]]) / temperature) }
+	if p.TypicalP > 0 && p.TypicalP < 1 {
+		var total, entropy float64
+		for _, id := range kept {
+			total += weight(id)
+		}
+		for _, id := range kept {
+			if q := weight(id) / total; q > 0 {
+				entropy -= q * math.Log(q)
+			}
+		}
+		byShift := slices.Clone(kept)
+		slices.SortStableFunc(byShift, func(a, b int) int {
+			shift := func(id int) float64 { return math.Abs(-math.Log(weight(id)/total) - entropy) }
+			return cmp.Or(cmp.Compare(shift(a), shift(b)), cmp.Compare(a, b))
+		})
+		var sum float64
+		n := 0
+		for n < len(byShift) && (n == 0 || sum < p.TypicalP*total) {
+			sum += weight(byShift[n])
+			n++
+		}
+		kept = slices.DeleteFunc(slices.Clone(kept), func(id int) bool { return !slices.Contains(byShift[:n], id) })
+	}
 	if p.TopP > 0 && p.TopP < 1 {
 		var total, sum float64
 		for _, id := range kept {
@@ -79,17 +136,111 @@ func reference(logits []float32, p Params, prompt, generated []int32) []float64 
 			}
 		}
 	}
-	var sum float64
+	most := 0.0 // weight of the likeliest that is left
 	for _, id := range kept {
-		if weight(id) >= p.MinP {
-			prob[id] = weight(id)
-			sum += prob[id]
+		most = max(most, weight(id))
+	}
+	kept = slices.DeleteFunc(slices.Clone(kept), func(id int) bool { return weight(id) < p.MinP*most })
+	rest := kept // without the top choices
+	if p.XTCProbability > 0 {
+		var total float64
+		for _, id := range kept {
+			total += weight(id)
+		}
+		n := 0
+		for n < len(kept) && weight(kept[n]) >= p.XTCThreshold*total {
+			n++
+		}
+		rest = kept[max(n-1, 0):]
+	}
+	share := func(ids []int, of float64) {
+		var sum float64
+		for _, id := range ids {
+			sum += math.Exp((l[id] - l[rank[0]]) / p.Temperature)
+		}
+		for _, id := range ids {
+			prob[id] += of * math.Exp((l[id]-l[rank[0]])/p.Temperature) / sum
 		}
 	}
-	for i := range prob {
-		prob[i] /= sum
-	}
+	share(kept, 1-p.XTCProbability)
+	share(rest, p.XTCProbability)
 	return prob
+}
+
+// referenceDRY finds repetitions by trying every length.
+func referenceDRY(l []float64, d DRY, all []int32) {
+	if d.LastN >= 0 {
+		all = all[max(0, len(all)-d.LastN):]
+	}
+	text := func(ids []int32) (s string) {
+		for _, id := range ids {
+			s += string(d.Bytes(id))
+		}
+		return s
+	}
+	// breaks says whether one of the breakers ends within the last of the tokens.
+	breaks := func(ids []int32) bool {
+		whole, before := text(ids), len(text(ids[:len(ids)-1]))
+		for _, b := range d.Breakers {
+			for end := before + 1; end <= len(whole); end++ {
+				if strings.HasSuffix(whole[:end], b) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	longest := map[int32]int{}
+	for at := 1; at < len(all); at++ { // of a token that followed
+		for n := 1; n <= at; n++ {
+			if !slices.Equal(all[at-n:at], all[len(all)-n:]) || len(d.Breakers) > 0 && breaks(all[:len(all)-n+1]) {
+				break
+			}
+			longest[all[at]] = max(longest[all[at]], n)
+		}
+	}
+	for id, n := range longest {
+		if n >= d.AllowedLength && (len(d.Breakers) == 0 || !breaks([]int32{id})) {
+			l[id] -= d.Multiplier * math.Pow(d.Base, float64(n-d.AllowedLength))
+		}
+	}
+}
+
+// TestDRY compares penalties with the reference, of random sequences over a few tokens that have texts.
+func TestDRY(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12))
+	texts := []string{"a", "b", "\n", "c\n", "x", "y", "xy"}
+	bytes := func(id int32) []byte { return []byte(texts[id]) }
+	for i := range 2000 {
+		d := DRY{Multiplier: 0.5, Base: 1.5, AllowedLength: 1 + rng.IntN(3), LastN: -1 + 8*rng.IntN(3)}
+		if d.LastN == 7 {
+			d.LastN = 0
+		}
+		if i%2 == 0 {
+			d.Breakers, d.Bytes = []string{"\n", "xy"}, bytes
+		}
+		var all []int32
+		for range rng.IntN(30) {
+			all = append(all, int32(rng.IntN(2+rng.IntN(len(texts)-1))))
+		}
+		cut := rng.IntN(len(all) + 1)
+		s := NewSampler(Params{DRY: d}, all[:cut])
+		for _, id := range all[cut:] {
+			s.Accept(id)
+		}
+		got, want := make([]float32, len(texts)), make([]float64, len(texts))
+		if _, err := s.Sample(got); err != nil {
+			t.Fatal(err)
+		}
+		if d.LastN != 0 {
+			referenceDRY(want, d, all)
+		}
+		for id := range got {
+			if math.Abs(float64(got[id])-want[id]) > 1e-5 {
+				t.Fatalf("%v with %+v: token %d has %v, want %v", all, d, id, got, want)
+			}
+		}
+	}
 }
 
 // draws counts n tokens drawn independently: each by a sampler of its own seed.
@@ -100,10 +251,8 @@ func draws(t *testing.T, logits []float32, p Params, prompt, generated []int32, 
 	for i := range n {
 		p.Seed = uint64(i)
 		s := NewSampler(p, prompt)
-		if s.penalties != nil {
-			for _, id := range generated {
-				s.penalties.add(id, true)
-			}
+		for _, id := range generated {
+			s.Accept(id)
 		}
 		copy(row, logits)
 		id, err := s.Sample(row)
@@ -170,6 +319,27 @@ func TestDistribution(t *testing.T) {
 	f("presence and frequency", Params{Temperature: 1, PresencePenalty: 1, FrequencyPenalty: 0.5, RepeatLastN: -1})
 	f("presence, prompt too", Params{Temperature: 1, PresencePenalty: 1, FrequencyPenalty: 0.5, RepeatLastN: -1, PenalizePrompt: true})
 	f("window over both", Params{Temperature: 1, PresencePenalty: 2, RepeatPenalty: 1.2, RepeatLastN: 6, PenalizePrompt: true})
+	f("top_n_sigma", Params{Temperature: 1, TopNSigma: 1.2})
+	f("top_n_sigma, hot", Params{Temperature: 3, TopNSigma: 1.2, TopK: 6})
+	f("typical_p", Params{Temperature: 1, TypicalP: 0.5})
+	f("typical_p of a few", Params{Temperature: 1.5, TopK: 12, TypicalP: 0.7, TopP: 0.9})
+	f("XTC", Params{Temperature: 1, XTCProbability: 0.5, XTCThreshold: 0.1})
+	f("XTC always", Params{Temperature: 1, XTCProbability: 1, XTCThreshold: 0.05, MinP: 0.02})
+	f("XTC of none", Params{Temperature: 1, XTCProbability: 1, XTCThreshold: 0.5})
+	f("temperature last", Params{Temperature: 2, TemperatureLast: true, TopK: 20, TopP: 0.9, MinP: 0.1})
+	f("temperature last, whole", Params{Temperature: 0.5, TemperatureLast: true, TopP: 0.9})
+	f("temperature last, XTC", Params{Temperature: 2, TemperatureLast: true, XTCProbability: 0.7, XTCThreshold: 0.1, TypicalP: 0.9})
+	f("logit_bias", Params{Temperature: 1, LogitBias: map[int32]float32{3: -100, 20: 3, 21: float32(math.Inf(-1))}})
+	f("min_tokens", Params{Temperature: 1, EndTokens: []int32{3, 7}, MinTokens: 5})
+	f("min_tokens that are there", Params{Temperature: 1, EndTokens: []int32{3, 7}, MinTokens: 4})
+	f("never an end", Params{Temperature: 1, NeverEnd: []int32{3, 7}})
+	f("greedy, never an end", Params{NeverEnd: []int32{3, 7}})
+	dry := DRY{Multiplier: 0.8, Base: 1.75, AllowedLength: 1, LastN: -1}
+	f("DRY", Params{Temperature: 1, DRY: dry})
+	f("DRY and all else", Params{
+		Temperature: 0.9, DRY: dry, LogitBias: map[int32]float32{9: 2}, RepeatPenalty: 1.1, RepeatLastN: -1, TopNSigma: 3, TopK: 30, TypicalP: 0.95,
+		TopP: 0.95, MinP: 0.01, XTCProbability: 0.3, XTCThreshold: 0.2,
+	})
 	f("greedy with penalty", Params{RepeatPenalty: 5, PresencePenalty: 3, RepeatLastN: -1})
 }
 
@@ -367,6 +537,11 @@ func TestValidate(t *testing.T) {
 	f(Params{RepeatPenalty: math.Inf(1)}, "repeat_penalty")
 	f(Params{PresencePenalty: math.Inf(-1)}, "presence_penalty")
 	f(Params{FrequencyPenalty: 1e3}, "frequency_penalty")
+	f(Params{TypicalP: 2}, "typical_p")
+	f(Params{XTCProbability: -0.1}, "xtc_probability")
+	f(Params{TopNSigma: -1}, "top_n_sigma")
+	f(Params{DRY: DRY{Multiplier: 1, Base: 0.5, AllowedLength: 2}}, "dry_base")
+	f(Params{DRY: DRY{Multiplier: 1, Base: 2}}, "dry_allowed_length")
 }
 
 // BenchmarkSample draws from Llama-3's 128,256 logits: flat ones, where thousands of tokens are likely, and peaked ones, as a language

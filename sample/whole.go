@@ -15,6 +15,11 @@ const (
 	maxSums   = 8    // passes over all logits before that
 )
 
+// whole says whether a draw by p may be one from the whole vocabulary: no filter but top_p and min_p, measured at the temperature.
+func (p *Params) whole() bool {
+	return p.TopNSigma == 0 && (p.TypicalP == 0 || p.TypicalP == 1) && p.XTCProbability == 0 && (!p.TemperatureLast || p.Temperature == 1)
+}
+
 // whole is one draw from the whole vocabulary.
 type whole struct {
 	p       *Params
