@@ -109,6 +109,8 @@ func TestConstraintRefusals(t *testing.T) {
 		{"/v1/completions", `"prompt":"a","guided_json":{"type":"object","properties":{"x":{"minLenght":1}}}`, `"param":"guided_json#/properties/x/minLenght"`},
 		{"/v1/completions", `"prompt":"a","response_format":{"type":"json_schema","json_schema":{"schema":{},"grammar":"x"}}`, "response_format.json_schema.grammar is not supported"},
 		{"/v1/completions", `"prompt":"a","response_format":{"type":"json_schema","json_schema":{"name":"x"}}`, "response_format.json_schema.schema is missing"},
+		{"/v1/completions", `"prompt":"a","guided_choice":["a"],"min_tokens":3`, "min_tokens and guided_choice do not go together"},
+		{"/v1/completions", `"prompt":"a","guided_choice":["a"],"ignore_eos":true`, "ignore_eos and guided_choice do not go together"},
 		{"/api/generate", `"model":"tiny:1b","prompt":"a","format":"yaml"`, `format must be \"json\" or a JSON Schema object`},
 		{"/v1/messages", `"model":"tiny:1b","messages":[{"role":"user","content":"hi"}],"max_tokens":9,"output_format":{"type":"json_schema","schema":{"not":{"items":{}}}}`, "keyword items"},
 	} {

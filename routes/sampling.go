@@ -177,6 +177,18 @@ func (g *generation) params(s *sampling, d sample.Params) (sample.Params, []int3
 			return p, nil, invalid("stop_token_ids", "stop_token_ids names the token %d, and the vocabulary has %d", id, vocab)
 		}
 	}
+	if s.grammar != nil { // such an answer ends where its form does
+		form := s.grammarField
+		if form == "" {
+			form = "tool_choice"
+		}
+		switch {
+		case s.ignoreEOS:
+			return p, nil, invalid("ignore_eos", "ignore_eos and %s do not go together: the answer ends where its form does", form)
+		case p.MinTokens > 0:
+			return p, nil, invalid("min_tokens", "min_tokens and %s do not go together: the answer ends where its form does", form)
+		}
+	}
 	ends := append(g.StopTokens[:len(g.StopTokens):len(g.StopTokens)], s.stopTokens...)
 	if p.MinTokens > 0 {
 		p.EndTokens = ends
