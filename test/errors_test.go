@@ -106,7 +106,7 @@ func TestErrors(t *testing.T) {
 	openAI("POST", chat, `{"model":"tiny"}`, 400, "messages", "empty")
 
 	// What would change the answer and is not supported is refused by name.
-	openAI("POST", chat, `{`+messages+`,"logit_bias":{"5":1}}`, 400, "logit_bias", "not supported")
+	openAI("POST", chat, `{`+messages+`,"audio":{"voice":"alloy","format":"wav"}}`, 400, "audio", "not supported")
 	openAI("POST", chat, `{`+messages+`,"n":9}`, 400, "n", "8")
 	openAI("POST", chat, `{`+messages+`,"response_format":{"type":"yaml"}}`, 400, "response_format.type")
 	ollama("POST", gen, `{"model":"tiny","prompt":"Hi","format":"yaml"}`, 400, "format")

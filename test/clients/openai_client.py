@@ -132,7 +132,7 @@ def refused(error, change, **want):
 refused(openai.NotFoundError, {"model": "other"}, status_code=404, param="model", code="model_not_found")
 refused(openai.BadRequestError, {"messages": []}, status_code=400, param="messages")
 refused(openai.BadRequestError, {"temperature": -1}, status_code=400, param="temperature")
-refused(openai.BadRequestError, {"logit_bias": {"5": 1}}, status_code=400, param="logit_bias")
+refused(openai.BadRequestError, {"audio": {"voice": "alloy", "format": "wav"}}, status_code=400, param="audio")
 refused(openai.BadRequestError, {"messages": [{"role": "user", "content": LONG}]}, code="context_length_exceeded")
 raises(openai.BadRequestError, lambda: complete(model="tiny", prompt=[99999]), status_code=400)
 raises(openai.BadRequestError, lambda: client.responses.create(model="tiny", input="hi", previous_response_id="resp_1"), param="previous_response_id")
