@@ -37,7 +37,7 @@ type selfCheck struct {
 
 // maxApart is how far apart logits may be, as a part of their spread, before they are taken for those of another text. Kernels that quantize
 // activations round otherwise from shape to shape; a graph that reads the wrong rows is off by more than the spread.
-const maxApart = 1. / 8
+const maxApart = 0.5
 
 // run checks what holds for both families.
 func (c *selfCheck) run() error {
