@@ -31,16 +31,7 @@ func openTest(t *testing.T, c testmodel.Config, o Options) *Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(path, contract, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return openPath(t, path, contract, o)
 }
 
 var options = Options{Threads: 2, Slots: 4, MaxLen: 200, Chunk: 64}
