@@ -14,20 +14,27 @@ import (
 )
 
 // TestStructuredOutput asks for answers by random schemas, of random weights and of the default model: each that ends is valid, and each
-// ends within its limit of tokens.
+// ends within its limit of tokens. The schemas come in pieces of a hundred, so that one can be run alone
+// (-run 'TestStructuredOutput/default_model/from_300').
 func TestStructuredOutput(t *testing.T) {
 	tiny, small := 1000, 1000
 	if testing.Short() {
 		tiny, small = 40, 12
 	}
-	random := startTiny(t)
-	t.Run("random weights", func(t *testing.T) { structured(t, random.URL, tiny, 1000) })
-	model := testenv.Start(t, binary, "--model", testenv.DefaultModel(t))
-	t.Run("default model", func(t *testing.T) { structured(t, model.URL, small, 120) })
+	f := func(name string, s *testenv.Server, n, limit int) {
+		t.Run(name, func(t *testing.T) {
+			const piece = 100
+			for first := 0; first < n; first += piece {
+				t.Run(fmt.Sprintf("from %d", first), func(t *testing.T) { structured(t, s.URL, first, min(piece, n-first), limit) })
+			}
+		})
+	}
+	f("random weights", startTiny(t), tiny, 1000)
+	f("default model", testenv.Start(t, binary, "--model", testenv.DefaultModel(t)), small, 120)
 }
 
-// structured asks for n answers of at most limit tokens, four at a time.
-func structured(t *testing.T, url string, n, limit int) {
+// structured asks for the answers by n schemas from first on, of at most limit tokens, four at a time.
+func structured(t *testing.T, url string, first, n, limit int) {
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	stopped, refused, short := 0, 0, 0
@@ -74,7 +81,7 @@ func structured(t *testing.T, url string, n, limit int) {
 		})
 	}
 	for i := range n {
-		seeds <- i
+		seeds <- first + i
 	}
 	close(seeds)
 	wait.Wait()
