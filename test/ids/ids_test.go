@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -150,22 +149,9 @@ func reference(t *testing.T, model *models.Model, asked []exchange) [][]int {
 		all = append(all, e.prompt)
 	}
 	request["prompts"] = all
-	in, err := json.Marshal(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), testenv.Python(t, "onnxruntime"), "reference.py", model.Graph, strconv.Itoa(threads))
-	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
-	cmd.Stdin = bytes.NewReader(in)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", filepath.Base(cmd.Path), err, stderr.String())
-	}
 	var answers [][]int
-	if err := json.Unmarshal(out, &answers); err != nil || len(answers) != len(asked) {
-		t.Fatalf("%d answers, %v", len(answers), err)
+	if python(t, "reference.py", model.Graph, request, &answers); len(answers) != len(asked) {
+		t.Fatalf("%d answers of %d", len(answers), len(asked))
 	}
 	total := 0
 	for i, a := range answers {
@@ -178,4 +164,25 @@ func reference(t *testing.T, model *models.Model, asked []exchange) [][]int {
 	}
 	t.Logf("%d prompts, %d tokens", len(answers), total)
 	return answers
+}
+
+// python gives a script of this folder the graph and a request, and reads its answer.
+func python(t *testing.T, script, graph string, request, answer any) {
+	t.Helper()
+	in, err := json.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), testenv.Python(t, "onnxruntime"), script, graph, strconv.Itoa(threads))
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	cmd.Stdin = bytes.NewReader(in)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", script, err, stderr.String())
+	}
+	if err := json.Unmarshal(out, answer); err != nil {
+		t.Fatalf("%s: %v", script, err)
+	}
 }
