@@ -72,8 +72,7 @@ func TestClientBodies(t *testing.T) {
 		"include":["reasoning.encrypted_content"],"prompt_cache_key":"0199","text":{"verbosity":"low"},"client_metadata":{}}`, "client_metadata")
 	f("llama.cpp's page", "/v1/chat/completions", `{"messages":[`+hi+`],"stream":true,"return_progress":true,"reasoning_format":"auto","temperature":0.8,"max_tokens":-1,"dynatemp_range":0,"dynatemp_exponent":1,"top_k":40,"top_p":0.95,
 		"min_p":0.05,"xtc_probability":0,"xtc_threshold":0.1,"typ_p":1,"repeat_last_n":64,"repeat_penalty":1,"presence_penalty":0,"frequency_penalty":0,"dry_multiplier":0,"dry_base":1.75,"dry_allowed_length":2,
-		"dry_penalty_last_n":-1,"samplers":["top_k"],"backend_sampling":false,"timings_per_token":true}`,
-		"dynatemp_exponent, typ_p, samplers, backend_sampling")
+		"dry_penalty_last_n":-1,"samplers":["top_k"],"backend_sampling":false,"timings_per_token":true}`, "")
 }
 
 // TestAmbiguousFraming: what two servers could read as different requests is refused, and the connection ends.

@@ -146,6 +146,9 @@ func numberField[T any](name string, of func(*T) **float64) field[T] {
 		if err != nil {
 			return invalid(at, "%s is %s, which is out of range", at, clip(v.text))
 		}
+		if *of(dst) != nil { // no name stands twice
+			return invalid(at, "%s has two names, and both are there; send one of them", at)
+		}
 		*of(dst) = &f
 		return nil
 	}}

@@ -160,8 +160,7 @@ func TestNumbers(t *testing.T) {
 	f(`{"stop":[7]}`, "stop[0]", "stop[0] must be a string, not a number")
 	f(`{"stop":`+list(33, `"x"`)+`}`, "stop", "stop holds 33 strings, at most 32 are allowed")
 	f(`{"stop":"`+strings.Repeat("x", 257)+`"}`, "stop[0]", "stop[0] has 257 bytes, at most 256 are allowed")
-	f(`{"repeat_penalty":1.1,"repetition_penalty":1.1}`, "repetition_penalty",
-		"repetition_penalty and repeat_penalty are names of one parameter; send one of them")
+	f(`{"repeat_penalty":1.1,"repetition_penalty":1.1}`, "repetition_penalty", "repetition_penalty has two names, and both are there; send one of them")
 	f(`[]`, "", "the body must be an object, not a list")
 }
 

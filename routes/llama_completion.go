@@ -59,13 +59,14 @@ var llamaFields = newTable(
 		refusedField[llamaRequest]("t_max_predict_ms", "use n_predict"),
 	},
 	samplingFields(func(r *llamaRequest) *sampling { return &r.sampling }),
+	chainFields(func(r *llamaRequest) *sampling { return &r.sampling }),
 	llamaGrammarFields(func(r *llamaRequest) *sampling { return &r.sampling }),
 	refusedFields[llamaRequest](
 		"dynatemp_range", "lora", "n_discard", "n_indent",
-		"post_sampling_probs", "response_fields", "samplers",
+		"post_sampling_probs", "response_fields",
 	),
 	inertFields[llamaRequest](
-		"dynatemp_exponent", "id_slot",
+		"id_slot",
 		"min_keep", "mirostat_eta", "mirostat_tau", "n_keep", "t_max_prompt_ms", "timings_per_token",
 	),
 )

@@ -97,10 +97,10 @@ type (
 
 // openaiUsage is what a request took, in tokens.
 type openaiUsage struct {
-	PromptTokens        int                `json:"prompt_tokens"`
-	CompletionTokens    int                `json:"completion_tokens"`
-	TotalTokens         int                `json:"total_tokens"`
-	PromptTokensDetails promptTokenDetails `json:"prompt_tokens_details"`
+	PromptTokens        int                 `json:"prompt_tokens"`
+	CompletionTokens    int                 `json:"completion_tokens"`
+	TotalTokens         int                 `json:"total_tokens"`
+	PromptTokensDetails *promptTokenDetails `json:"prompt_tokens_details,omitempty"` // known at the end
 }
 
 type promptTokenDetails struct {
@@ -112,8 +112,38 @@ func usageOf(u engine.Usage) openaiUsage {
 		PromptTokens:        u.PromptTokens,
 		CompletionTokens:    u.CompletionTokens,
 		TotalTokens:         u.PromptTokens + u.CompletionTokens,
-		PromptTokensDetails: promptTokenDetails{CachedTokens: u.CachedTokens},
+		PromptTokensDetails: &promptTokenDetails{CachedTokens: u.CachedTokens},
 	}
+}
+
+// runningUsage is what each chunk of a stream says of its answer, where stream_options has continuous_usage_stats, as vLLM's do.
+type runningUsage struct {
+	prompt  func(choice int) int // tokens of an answer's prompt; nil where no usage is wanted
+	sampled map[int]int          // tokens of each answer
+}
+
+// newRunningUsage returns that of a request.
+func (r *openaiRequest) newRunningUsage(g *generation) runningUsage {
+	if !r.includeUsage || !r.usageInAll {
+		return runningUsage{}
+	}
+	return runningUsage{sampled: map[int]int{}, prompt: func(choice int) int { return len(g.prompts[choice/g.perPrompt]) }}
+}
+
+// add counts tokens of an answer.
+func (r runningUsage) add(choice int, ev engine.Event) {
+	if r.prompt != nil {
+		r.sampled[choice] += len(ev.Tokens)
+	}
+}
+
+// of returns what a chunk of an answer says.
+func (r runningUsage) of(choice int) *openaiUsage {
+	if r.prompt == nil {
+		return nil
+	}
+	prompt, sampled := r.prompt(choice), r.sampled[choice]
+	return &openaiUsage{PromptTokens: prompt, CompletionTokens: sampled, TotalTokens: prompt + sampled}
 }
 
 // chatCompletions serves POST /v1/chat/completions.
@@ -140,7 +170,7 @@ func (s *server) chatCompletions(c *fiber.Ctx) error {
 			return order{}, nil, err
 		}
 		id, err := s.newID()
-		f := &chatFrames{spelling: spelling{g.Loaded}, report: req.report.order(), prompt: req.prompt.order(), held: heldLogprobs{}, calls: g.reader(&req.conversation.tools, "call_", id), usage: req.includeUsage, begun: map[int]bool{}, chunk: chatChunk{
+		f := &chatFrames{spelling: spelling{g.Loaded}, report: req.report.order(), prompt: req.prompt.order(), held: heldLogprobs{}, calls: g.reader(&req.conversation.tools, "call_", id), usage: req.includeUsage, running: req.newRunningUsage(g), begun: map[int]bool{}, chunk: chatChunk{
 			ID: "chatcmpl-" + id, Object: "chat.completion.chunk", Created: s.now().Unix(), Model: g.name, SystemFingerprint: g.Fingerprint,
 		}}
 		return order{
@@ -153,13 +183,14 @@ func (s *server) chatCompletions(c *fiber.Ctx) error {
 // chatFrames writes a chat completion.
 type chatFrames struct {
 	spelling
-	report *engine.Logprobs // nil where they are not wanted
-	prompt *engine.Logprobs // likewise, of the prompt
-	held   heldLogprobs
-	calls  *callReader
-	chunk  chatChunk    // what all chunks have in common
-	usage  bool         // a chunk with the usage is wanted
-	begun  map[int]bool // the answers whose role has been sent
+	report  *engine.Logprobs // nil where they are not wanted
+	prompt  *engine.Logprobs // likewise, of the prompt
+	held    heldLogprobs
+	calls   *callReader
+	chunk   chatChunk // what all chunks have in common
+	usage   bool      // a chunk with the usage is wanted
+	running runningUsage
+	begun   map[int]bool // the answers whose role has been sent
 
 	progress *promptProgress // of the next chunk
 }
@@ -203,6 +234,7 @@ func (f *chatFrames) event(w *frameWriter, choice int, ev engine.Event) {
 		f.send(w, choice, lastDelta{}, nil) // a second role would be added to the first
 	}
 	f.progress = nil
+	f.running.add(choice, ev)
 	for _, p := range f.calls.pieces(choice, ev) {
 		switch p.Kind {
 		case toolcall.Text:
@@ -235,7 +267,7 @@ func (f *chatFrames) send(w *frameWriter, choice int, delta any, finish *string)
 	if _, begins := delta.(roleDelta); !begins && f.progress == nil && len(f.held[choice]) > 0 {
 		of.Logprobs = &chatLogprobs{Content: f.spelling.tokens(f.held.take(choice))}
 	}
-	chunk.Choices, chunk.Progress = []chunkChoice{of}, f.progress
+	chunk.Choices, chunk.Progress, chunk.Usage = []chunkChoice{of}, f.progress, f.running.of(choice)
 	w.sse(chunk)
 }
 

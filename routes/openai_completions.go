@@ -162,7 +162,7 @@ func (s *server) completions(c *fiber.Ctx) error {
 		}
 		o.scores = scores(len(o.prompts), prompt, echoed)
 		id, err := s.newID()
-		return o, &completionFrames{spelling: spelling{g.Loaded}, g: g, report: o.logprobs, prompt: prompt, echoed: echoed != nil, held: heldLogprobs{}, offsets: map[int]*textOffset{}, usage: req.includeUsage, echo: echo, each: max(req.n, 1), begun: map[int]bool{}, head: completion{
+		return o, &completionFrames{spelling: spelling{g.Loaded}, g: g, report: o.logprobs, prompt: prompt, echoed: echoed != nil, held: heldLogprobs{}, offsets: map[int]*textOffset{}, usage: req.includeUsage, running: req.newRunningUsage(g), echo: echo, each: max(req.n, 1), begun: map[int]bool{}, head: completion{
 			ID: completionIDPrefix + id, Object: textCompletionsName, Created: s.now().Unix(), Model: g.name, SystemFingerprint: g.Fingerprint,
 		}}, err
 	}})
@@ -178,11 +178,12 @@ type completionFrames struct {
 	held    heldLogprobs
 	offsets map[int]*textOffset
 
-	head  completion   // what all events have in common
-	usage bool         // an event with the usage is wanted
-	echo  []string     // of each prompt, what comes before its answers
-	each  int          // answers to a prompt
-	begun map[int]bool // the answers whose echo has been sent
+	head    completion // what all events have in common
+	usage   bool       // an event with the usage is wanted
+	running runningUsage
+	echo    []string     // of each prompt, what comes before its answers
+	each    int          // answers to a prompt
+	begun   map[int]bool // the answers whose echo has been sent
 }
 
 func (f *completionFrames) whole(answers []answer, u engine.Usage) any {
@@ -218,6 +219,7 @@ func (f *completionFrames) event(w *frameWriter, choice int, ev engine.Event) {
 	if f.report != nil {
 		f.hold(choice, ev.Prompt, ev.Logprobs)
 	}
+	f.running.add(choice, ev)
 	if p := progressOf(ev); p != nil {
 		chunk := f.head
 		chunk.Choices, chunk.Progress = []completionChoice{{Index: choice}}, p
@@ -253,7 +255,7 @@ func (f *completionFrames) logprobs(choice int) *completionLogprobs {
 
 func (f *completionFrames) send(w *frameWriter, choice completionChoice) {
 	chunk := f.head
-	chunk.Choices = []completionChoice{choice}
+	chunk.Choices, chunk.Usage = []completionChoice{choice}, f.running.of(choice.Index)
 	w.sse(chunk)
 }
 

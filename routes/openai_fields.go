@@ -14,6 +14,7 @@ type openaiRequest struct {
 	model        string
 	stream       bool
 	includeUsage bool
+	usageInAll   bool // in each chunk of a stream, if includeUsage
 	sampling     sampling
 	cacheSalt    string
 	fresh        bool // cache_prompt is false
@@ -65,25 +66,20 @@ func openaiFields[T any](of func(*T) *openaiRequest) []field[T] {
 		boolField("stream", func(r *T) *bool { return &of(r).stream }),
 		objectField("stream_options", newTable([]field[T]{
 			boolField("include_usage", func(r *T) *bool { return &of(r).includeUsage }),
-			refusedField[T]("continuous_usage_stats", "usage comes with the last chunk"),
+			boolField("continuous_usage_stats", func(r *T) *bool { return &of(r).usageInAll }),
 		}, inertFields[T]("include_obfuscation"))),
 		textField("cache_salt", func(r *T) *string { return &of(r).cacheSalt }),
 		withoutField("cache_prompt", func(r *T) *bool { return &of(r).fresh }),
 		boolField("return_progress", func(r *T) *bool { return &of(r).progress }),
 		smallField("n", maxChoices, func(r *T) *int { return &of(r).n }),
 		smallField("best_of", maxChoices, func(r *T) *int { return &of(r).bestOf }),
-		{name: "repetition_penalty", schema: schema{"type": "number"}, read: func(_ *decoder, at string, v value, r *T) error {
-			if of(r).sampling.repeatPenalty != nil {
-				return invalid(at, "%s and repeat_penalty are names of one parameter; send one of them", at)
-			}
-			of(r).sampling.repetition = true
-			return numberField(at, func(r *T) **float64 { return &of(r).sampling.repeatPenalty }).read(nil, at, v, r)
-		}},
+		aliasField("repetition_penalty", "repeat_penalty", func(r *T) *sampling { return &of(r).sampling }, func(s *sampling) **float64 { return &s.repeatPenalty }),
 		countedField("prompt_logprobs", func(r *T) *reporting { return &of(r).prompt }),
 		onlyField[T]("skip_special_tokens", "control tokens are never shown", isTrue),
 		formatField("response_format", "json_schema", func(r *T) *sampling { return &of(r).sampling }),
 	},
 		samplingFields(func(r *T) *sampling { return &of(r).sampling }),
+		chainFields(func(r *T) *sampling { return &of(r).sampling }),
 		llamaGrammarFields(func(r *T) *sampling { return &of(r).sampling }),
 		vllmGrammarFields(func(r *T) *sampling { return &of(r).sampling }),
 		refusedFields[T](

@@ -16,7 +16,7 @@ type sampling struct {
 	temperature, topP, minP                          *float64
 	repeatPenalty, presencePenalty, frequencyPenalty *float64
 	topK, repeatLastN, seed                          *int64
-	repetition                                       bool // repeatPenalty was sent as repetition_penalty
+	renamed                                          map[string]string // parameters that were sent under a second name, by their first
 	stop                                             []string
 	grammar                                          *grammar.Grammar // what the answer must be; nil is anything
 	grammarField                                     string           // where that was said
@@ -29,14 +29,29 @@ type sampling struct {
 	ignoreEOS                                         bool
 	stopTokens                                        []int32
 	bias                                              map[int32]float32
+	chain                                             *chain // nil is the dialect's
 }
 
 // named returns an error of a parameter under the name that the request gave it.
 func (s *sampling) named(err error) error {
-	if p := new(sample.ParamError); s.repetition && errors.As(err, &p) && p.Param == "repeat_penalty" {
-		return &sample.ParamError{Param: "repetition_penalty", Text: p.Text}
+	if p := new(sample.ParamError); errors.As(err, &p) && s.renamed[p.Param] != "" {
+		return &sample.ParamError{Param: s.renamed[p.Param], Text: p.Text}
 	}
 	return err
+}
+
+// aliasField is the row of a second name of a number. A request may send one of the two.
+func aliasField[T any](name, first string, of func(*T) *sampling, number func(*sampling) **float64) field[T] {
+	f := numberField(name, func(r *T) **float64 { return number(of(r)) })
+	read := f.read
+	f.read = func(d *decoder, at string, v value, r *T) error {
+		if of(r).renamed == nil {
+			of(r).renamed = map[string]string{}
+		}
+		of(r).renamed[first] = name
+		return read(d, at, v, r)
+	}
+	return f
 }
 
 // samplingFields are the rows that both dialects have, by the same names.
@@ -127,6 +142,7 @@ func (s *sampling) params(g models.Generation, d sample.Params) sample.Params {
 	if s.topP != nil && *s.topP == 0 {
 		p.TopP = greedyTopP
 	}
+	s.chain.apply(&p)
 	p.Seed = rand.Uint64()
 	if s.seed != nil && *s.seed != -1 {
 		p.Seed = uint64(*s.seed)
@@ -166,6 +182,9 @@ func (s *sampling) dry() sample.DRY {
 // params returns the parameters of a request with what they need of the model, and the tokens that end its answers.
 func (g *generation) params(s *sampling, d sample.Params) (sample.Params, []int32, error) {
 	p := s.params(g.Model.Generation, d)
+	if err := s.chain.check(p); err != nil {
+		return p, nil, err
+	}
 	vocab := g.Engine.Info().Vocab
 	for id := range s.bias {
 		if int(id) >= vocab {
