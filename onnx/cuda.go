@@ -3,19 +3,14 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
-	"strings"
 
 	ort "github.com/yalue/onnxruntime_go"
 
 	"ortserve/onnx/graph"
-)
-
-// The providers that Options may name.
-const (
-	ProviderCPU  = "cpu"
-	ProviderCUDA = "cuda"
 )
 
 // cuda is an NVIDIA device that computes a graph. Tensors of KV rows lie in its memory and go into runs as they are: ONNX Runtime copies
@@ -46,11 +41,11 @@ func openCUDA(n int) (*cuda, error) {
 	if err != nil {
 		return nil, err
 	}
-	has, err := api.has("CUDAExecutionProvider")
+	all, err := api.providers()
 	if err != nil {
 		return nil, err
 	}
-	if !has {
+	if !slices.Contains(all, "CUDA"+providerSuffix) {
 		return nil, fmt.Errorf("the ONNX Runtime %s that is loaded was built without CUDA (--onnxruntime names another; `go run ./scripts/fetch cuda` brings one)", Version())
 	}
 	d, err := openDevice(n)
@@ -64,8 +59,8 @@ func openCUDA(n int) (*cuda, error) {
 	return c, nil
 }
 
-// append makes the provider of a session CUDA.
-func (c *cuda) append(o *ort.SessionOptions) error {
+// append makes the provider of a session CUDA, with these options beside our own.
+func (c *cuda) append(o *ort.SessionOptions, options map[string]string) error {
 	environment.Lock()
 	preload(filepath.Dir(environment.path))
 	environment.Unlock()
@@ -73,19 +68,15 @@ func (c *cuda) append(o *ort.SessionOptions) error {
 	if err != nil {
 		return fmt.Errorf("CUDA: %w", err)
 	}
-	err = p.Update(map[string]string{
-		"device_id":             strconv.Itoa(c.number),
-		"arena_extend_strategy": "kSameAsRequested", // the default doubles what it takes
-	})
+	all := map[string]string{"arena_extend_strategy": "kSameAsRequested"} // the default doubles what it takes
+	maps.Copy(all, options)
+	all["device_id"] = strconv.Itoa(c.number)
+	err = p.Update(all)
 	if err == nil {
 		err = o.AppendExecutionProviderCUDA(p)
 	}
 	if err = errors.Join(err, p.Destroy()); err != nil {
-		_, cause, ok := strings.Cut(err.Error(), "[ONNXRuntimeError] : 1 : FAIL : ")
-		if !ok {
-			cause = err.Error()
-		}
-		return fmt.Errorf("ONNX Runtime cannot use CUDA on %s: %s", c.name, cause)
+		return fmt.Errorf("ONNX Runtime cannot use CUDA on %s%s: %s", c.name, describeOptions(options), cause(err))
 	}
 	return nil
 }

@@ -56,14 +56,12 @@ static char *api_tensor(void **api, void *info, uintptr_t data, size_t size, con
 
 static void api_release_value(void **api, void *value) { ((void (*)(void *))api[RELEASE_VALUE])(value); }
 
-// api_has says whether the library was built with a provider.
-static char *api_has(void **api, const char *provider, int *has) {
-	char **names;
-	int n;
-	char *err = api_error(api, ((status (*)(char ***, int *))api[GET_AVAILABLE_PROVIDERS])(&names, &n));
-	if (err) return err;
-	*has = 0;
-	for (int i = 0; i < n; i++) *has |= strcmp(names[i], provider) == 0;
+// api_providers gives the names of the providers that the library was built with, for api_release_providers.
+static char *api_providers(void **api, char ***names, int *n) {
+	return api_error(api, ((status (*)(char ***, int *))api[GET_AVAILABLE_PROVIDERS])(names, n));
+}
+
+static char *api_release_providers(void **api, char **names, int n) {
 	return api_error(api, ((status (*)(char **, int))api[RELEASE_AVAILABLE_PROVIDERS])(names, n));
 }
 
@@ -91,7 +89,11 @@ static const char *api_check(void **api) {
 		((status (*)(void *, const char **))api[MEMORY_INFO_GET_NAME])(pointer, &name) || strcmp(name, "Cpu")) return "GetTensorMemoryInfo";
 	api_release_value(api, value);
 	api_release_memory_info(api, info);
-	if (api_has(api, "CPUExecutionProvider", &number) || number != 1) return "GetAvailableProviders";
+	char **names = NULL;
+	int cpu = 0;
+	if (api_providers(api, &names, &number) || number < 1) return "GetAvailableProviders";
+	for (int i = 0; i < number; i++) cpu |= strcmp(names[i], "CPUExecutionProvider") == 0;
+	if (!cpu || api_release_providers(api, names, number)) return "GetAvailableProviders, ReleaseAvailableProviders";
 	return NULL;
 }
 */
@@ -149,13 +151,18 @@ func goError(text *C.char) error {
 	return errors.New(C.GoString(text))
 }
 
-// has says whether the library was built with a provider, such as "CUDAExecutionProvider".
-func (a *ortAPI) has(provider string) (bool, error) {
-	name := C.CString(provider)
-	defer C.free(unsafe.Pointer(name))
-	var has C.int
-	err := goError(C.api_has(a.table, name, &has))
-	return has == 1, err
+// providers returns ONNX Runtime's names of the providers that the library was built with, such as "CUDAExecutionProvider".
+func (a *ortAPI) providers() ([]string, error) {
+	var names **C.char
+	var n C.int
+	if err := goError(C.api_providers(a.table, &names, &n)); err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, name := range unsafe.Slice(names, int(n)) {
+		all = append(all, C.GoString(name))
+	}
+	return all, goError(C.api_release_providers(a.table, names, n))
 }
 
 // memoryInfo names the memory of a device.

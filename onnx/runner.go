@@ -11,13 +11,14 @@ import (
 type runner struct {
 	contract *Contract
 	session  *ort.DynamicAdvancedSession
-	cuda     *cuda       // nil where the processor computes
+	provider string      // what computes, "" for the processor
+	cuda     *cuda       // nil where another provider computes
 	in, out  []ort.Value // arguments of a run, their memory used again
 }
 
 // newRunner lets ONNX Runtime load the graph at path.
 func newRunner(path string, c *Contract, o Options) (_ *runner, err error) {
-	r := &runner{contract: c}
+	r := &runner{contract: c, provider: o.Provider}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
@@ -43,13 +44,22 @@ func newRunner(path string, c *Contract, o Options) (_ *runner, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("session options: %w", err)
 	}
-	if o.Provider == ProviderCUDA {
+	if o.Profile != "" {
+		if err := opts.EnableProfiling(o.Profile); err != nil {
+			return nil, fmt.Errorf("session options: %w", err)
+		}
+	}
+	switch o.Provider {
+	case "", ProviderCPU:
+	case ProviderCUDA:
 		if r.cuda, err = openCUDA(o.Device); err == nil {
-			err = errors.Join(r.cuda.check(c), r.cuda.append(opts))
+			err = errors.Join(r.cuda.check(c), r.cuda.append(opts, o.ProviderOptions))
 		}
-		if err != nil {
-			return nil, err
-		}
+	default:
+		err = appendProvider(opts, o.Provider, o.ProviderOptions)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if r.session, err = ort.NewDynamicAdvancedSession(path, c.inputs(), c.outputs(), opts); err != nil {
 		return nil, fmt.Errorf("ONNX Runtime %s cannot load it: %w", Version(), err)
@@ -104,8 +114,11 @@ func (r *runner) run(a *arena, t *tensors, logits ort.Value, past, present []ort
 
 // device says what computes: the provider, and its device's name.
 func (r *runner) device() string {
-	if r.cuda != nil {
+	switch {
+	case r.cuda != nil:
 		return ProviderCUDA + ": " + r.cuda.name
+	case r.provider != "":
+		return r.provider
 	}
 	return ProviderCPU
 }

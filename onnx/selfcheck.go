@@ -16,6 +16,14 @@ type Report struct {
 	Findings []Finding
 }
 
+const (
+	familyShared  = "shared buffer"
+	familyGrowing = "growing"
+)
+
+// notTried is the result of a check of what is known to be wrong.
+const notTried = "not tried"
+
 // Finding is one check.
 type Finding struct {
 	Check  string // what was compared: "a prompt in two runs"
@@ -75,7 +83,7 @@ func (c *selfCheck) run() error {
 func (c *selfCheck) checkChunks(whole []float32) error {
 	const what, lost = "a prompt in two runs", "chunked prefill, prefix reuse and speculation"
 	if c.info.Whole {
-		c.found(what, "not tried", lost)
+		c.found(what, notTried, lost)
 		return nil
 	}
 	half := len(c.ids) / 2
@@ -98,7 +106,7 @@ func (c *selfCheck) checkRows() error {
 		return nil
 	}
 	if c.info.Rows == 1 {
-		c.found(what, "not tried", lost)
+		c.found(what, notTried, lost)
 		return nil
 	}
 	n := len(c.ids) - 1

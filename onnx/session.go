@@ -10,8 +10,10 @@ import (
 
 // Options say how a graph is opened.
 type Options struct {
-	Provider string // what computes: ProviderCUDA, or else the processor
-	Device   int    // the provider's, the first is 0
+	Provider        string // what computes, in lower case; "" is the processor
+	ProviderOptions map[string]string
+	Device          int    // CUDA's, the first is 0
+	Profile         string // begin of the path of a file that ReadPlacement reads after Close; "": none. Runs are slower with it
 
 	Threads int  // of ONNX Runtime, the calling one included
 	Spin    bool // threads wait busily for work for a moment; wrong under a CPU quota
@@ -29,6 +31,7 @@ type Session struct {
 	engine.Model
 
 	contract *Contract
+	options  Options
 	report   Report
 }
 
@@ -49,7 +52,7 @@ func Open(path string, c *Contract, o Options) (*Session, error) {
 }
 
 func open(path string, c *Contract, o Options) (_ *Session, err error) {
-	if o.Provider == ProviderCUDA {
+	if o.Provider != "" && o.Provider != ProviderCPU {
 		handlers := saveSignals()
 		defer handlers.restore()
 	}
@@ -60,7 +63,7 @@ func open(path string, c *Contract, o Options) (_ *Session, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{contract: c, report: Report{Device: r.device()}}
+	s := &Session{contract: c, options: o, report: Report{Device: r.device()}}
 	defer func() {
 		if err != nil && s.Model != nil {
 			err = errors.Join(err, s.Close())
@@ -79,7 +82,7 @@ func open(path string, c *Contract, o Options) (_ *Session, err error) {
 		if err != nil {
 			return nil, err
 		}
-		s.Model, check.model, check.forward, s.report.Family = m, &m.model, m.Forward, "shared buffer"
+		s.Model, check.model, check.forward, s.report.Family = m, &m.model, m.Forward, familyShared
 		err = errors.Join(check.run(), check.unshared())
 		return s, err
 	}
@@ -87,6 +90,6 @@ func open(path string, c *Contract, o Options) (_ *Session, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Model, check.model, check.forward, s.report.Family = m, &m.model, m.Forward, "growing"
+	s.Model, check.model, check.forward, s.report.Family = m, &m.model, m.Forward, familyGrowing
 	return s, check.run()
 }

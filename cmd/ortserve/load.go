@@ -31,8 +31,9 @@ type loader struct {
 	memory  int64 // bytes that all models may take of the processor's memory, 0 for any
 	log     *slog.Logger
 
-	provider     string // what computes: onnx.ProviderCPU or ProviderCUDA
+	provider     string // what computes, as onnx.Options have it
 	deviceMemory int64  // bytes that all models may take of the device's
+	profile      string // onnx.Options.Profile of sessions
 }
 
 // idleChunk is how many prompt tokens a run takes while no other sequence decodes: enough for the matrix products to be efficient,
@@ -210,7 +211,7 @@ func stopTokens(m *models.Model, t *tokenize.Tokenizer) []int32 {
 // fingerprint names all that the bits of an answer depend on but the request.
 func (l *loader) fingerprint(m *models.Model, device string) string {
 	h := sha256.New()
-	fmt.Fprintln(h, m.Digest, buildinfo.Version, onnx.Version(), device, instructions(), l.threads, l.config.Deterministic, l.config.Speculate)
+	fmt.Fprintln(h, m.Digest, buildinfo.Version, onnx.Version(), device, l.config.ProviderOptions, instructions(), l.threads, l.config.Deterministic, l.config.Speculate)
 	return "fp_" + hex.EncodeToString(h.Sum(nil))[:12]
 }
 

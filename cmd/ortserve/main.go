@@ -35,6 +35,7 @@ var commands = []command{
 	{"pull", "bring a model from a Hugging Face hub into the store", runPull},
 	{"list", "the models of the store", runList},
 	{"show", "describe a model of the store", runShow},
+	{"inspect", "what a graph asks for, what the self-check found, what computes it", runInspect},
 	{"rm", "delete models of the store", runRemove},
 	{"cp", "give a model of the store a second name", runCopy},
 	{"tokenize", "text to token ids, and back", runTokenize},

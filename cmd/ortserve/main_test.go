@@ -53,6 +53,7 @@ func TestRun(t *testing.T) {
 	f("import --name ../x a.gguf", 1, "", "ortserve import: --name: ")
 	f("import --dtype bf16 a.gguf", 1, "", `ortserve import: --dtype "bf16" is not known (fp32 and fp16 are)`)
 	f("import --name x /nowhere/at/all.gguf", 1, "", "ortserve import: ")
+	f("inspect --help", 0, "Usage: ortserve inspect", "")
 	f("tokenize --help", 0, "", "Usage: ortserve tokenize")
 	f("tokenize", 1, "", "ortserve tokenize: --model is missing")
 	f("healthcheck --help", 0, "", "-addr")

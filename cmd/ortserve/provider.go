@@ -13,7 +13,15 @@ const deviceShare = 0.85
 // chooseProvider decides what computes. Where the operator left it open and CUDA cannot be had, the processor does, and the log says why.
 func (l *loader) chooseProvider() error {
 	l.provider = onnx.ProviderCPU
-	if l.config.Provider == onnx.ProviderCPU {
+	switch l.config.Provider {
+	case onnx.ProviderCPU:
+		return nil
+	case "auto", onnx.ProviderCUDA:
+	default:
+		if err := onnx.CheckProvider(l.config.Provider); err != nil {
+			return fmt.Errorf("--provider %s: %w", l.config.Provider, err)
+		}
+		l.provider = l.config.Provider
 		return nil
 	}
 	free, err := onnx.CUDAMemory(l.config.Device)
@@ -39,10 +47,10 @@ func (l *loader) limit() int64 {
 	return l.memory
 }
 
-// session opens the graph of a model as planned. What CUDA cannot compute the processor does, unless the operator chose CUDA.
+// session opens the graph of a model as planned. What CUDA cannot compute the processor does, unless the operator chose the provider.
 func (l *loader) session(m *models.Model) (*plan, *onnx.Session, error) {
 	p, s, err := l.sessionOn(m, l.provider)
-	if err == nil || l.provider == onnx.ProviderCPU || l.config.Provider == onnx.ProviderCUDA {
+	if err == nil || l.provider == onnx.ProviderCPU || l.config.Provider != "auto" {
 		return p, s, err
 	}
 	l.log.Warn("the processor computes this model", "model", m.Name, "reason", oneLine(err))
@@ -58,9 +66,14 @@ func (l *loader) sessionOn(m *models.Model, provider string) (*plan, *onnx.Sessi
 	if p.why != "" {
 		l.log.Warn("fewer slots or a shorter window than usual", "model", m.Name, "slots", p.slots, "max_len", p.maxLen, "reason", p.why)
 	}
-	s, err := onnx.Open(m.Graph, p.contract, onnx.Options{
-		Provider: provider, Device: l.config.Device,
-		Threads: l.threads, Spin: l.spin, Slots: p.slots, MaxLen: p.maxLen, Chunk: p.chunk, Deterministic: l.config.Deterministic,
-	})
+	s, err := onnx.Open(m.Graph, p.contract, l.options(p))
 	return p, s, err
+}
+
+// options are how a model's graph is opened as planned.
+func (l *loader) options(p *plan) onnx.Options {
+	return onnx.Options{
+		Provider: p.provider, ProviderOptions: l.config.ProviderOptions, Device: l.config.Device, Profile: l.profile,
+		Threads: l.threads, Spin: l.spin, Slots: p.slots, MaxLen: p.maxLen, Chunk: p.chunk, Deterministic: l.config.Deterministic,
+	}
 }

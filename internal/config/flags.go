@@ -16,8 +16,9 @@ type flagSet struct {
 	command string
 	std     *flag.FlagSet
 	flags   []*option
-	group   string // of the options that are added next
-	refused error  // what the last Set returned; flag.FlagSet keeps only its text
+	group   string  // of the options that are added next
+	operand *string // takes the one argument that is no flag; nil: there is none
+	refused error   // what the last Set returned; flag.FlagSet keeps only its text
 }
 
 // option is one flag.
@@ -27,6 +28,7 @@ type option struct {
 	help        string // what it does and what follows from it; lines as they shall be shown
 	set         func(string) error
 	list        bool // may be repeated; separated by commas in the environment
+	local       bool // of this command line alone, no environment variable
 	origin      string
 	owner       *flagSet
 }
@@ -66,17 +68,26 @@ func envName(name string) string {
 
 // parse reads args, then from env what args do not say. It returns flag.ErrHelp where help was asked for.
 func (f *flagSet) parse(args []string, env func(string) string) error {
-	if err := f.std.Parse(args); err != nil {
-		return f.rephrase(err)
-	}
-	if f.std.NArg() > 0 {
-		return fmt.Errorf("%q is not a flag; ortserve %s takes flags only", clip(f.std.Arg(0)), f.command)
+	for {
+		if err := f.std.Parse(args); err != nil {
+			return f.rephrase(err)
+		}
+		if f.std.NArg() == 0 {
+			break
+		}
+		switch {
+		case f.operand == nil:
+			return fmt.Errorf("%q is not a flag; ortserve %s takes flags only", clip(f.std.Arg(0)), f.command)
+		case *f.operand != "":
+			return fmt.Errorf("%q is one argument too many for ortserve %s", clip(f.std.Arg(0)), f.command)
+		}
+		*f.operand, args = f.std.Arg(0), f.std.Args()[1:]
 	}
 	given := map[string]bool{}
 	f.std.Visit(func(std *flag.Flag) { given[std.Name] = true })
 	for _, o := range f.flags {
 		v := env(envName(o.name))
-		if given[o.name] || v == "" {
+		if given[o.name] || o.local || v == "" {
 			continue
 		}
 		o.origin = envName(o.name)
@@ -128,7 +139,7 @@ func (f *flagSet) usage(w io.Writer) error {
 		const column = 28
 		text := strings.ReplaceAll(o.help, "\n", "\n"+strings.Repeat(" ", column))
 		if len(head)+4 > column {
-			head += "\n" + strings.Repeat(" ", column-2)
+			head += "\n" + strings.Repeat(" ", column)
 		}
 		fmt.Fprintf(&b, "  %-*s%s\n", column-2, head, text)
 	}

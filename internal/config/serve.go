@@ -22,10 +22,12 @@ type Serve struct {
 	KeepAlive      *time.Duration    // nil: the pool's own
 
 	Runtime     string // path of the runtime library; empty: look for it
-	Provider    string // "auto", "cpu" or "cuda"
-	Device      int    // of the provider; the first is 0
+	Provider    string // "auto", "cpu", "cuda", or another of the runtime library's in lower case
+	Device      int    // CUDA's; the first is 0
 	Threads     int    // 0: Threads()
 	MemoryLimit int64  // bytes; 0: MemoryLimit()
+
+	ProviderOptions map[string]string // for the provider, by its own names; nil: none
 
 	Slots  int // sequences decoded at once; 0: 8, fewer where memory is short
 	MaxLen int // tokens a sequence may hold; 0: the model's, at most 8,192, fewer where memory is short
@@ -80,6 +82,9 @@ func ParseServe(args []string, env func(string) string, out io.Writer) (*Serve, 
 		return nil, err
 	}
 	c.Access.APIKey, c.Access.AdminKey = env("ORTSERVE_API_KEY"), env("ORTSERVE_ADMIN_KEY")
+	if err := c.checkProvider(); err != nil {
+		return nil, err
+	}
 	if err := c.checkExposure(); err != nil {
 		return nil, err
 	}
@@ -119,29 +124,10 @@ own. May be repeated.`,
 	f.toggle(&c.AnyModel, "any-model", `answer requests for models that are not served with the first one,
 instead of 404. For clients whose model cannot be chosen.`)
 
-	f.group = "Machine"
-	f.text(&c.Runtime, "onnxruntime", "PATH", `the ONNX Runtime library. Without it the one that make run brought is
-taken, then the system's.`)
-	f.oneOf(&c.Provider, "provider", `auto, cpu or cuda: what computes (auto). cuda is an NVIDIA device, which
-wants a graph of float16 (import --dtype fp16) and an ONNX Runtime that
-was built with CUDA; auto takes it where it can be had.`, "auto", "cpu", "cuda")
-	f.whole(&c.Device, "device", 0, maxSlots, `which NVIDIA device computes (0, the first).`)
-	f.whole(&c.Threads, "threads", 0, maxSlots, `threads of a run; 0 chooses: physical cores, never above the container's
-quota. More than that is slower, not faster.`)
-	f.bytes(&c.MemoryLimit, "memory-limit", 0, `what weights, KV cache and buffers may take together, like 6GiB; 0 takes
-85 % of what the machine or container has, or of the free memory of
-the device that computes. A model that does not fit
-is refused at the start, not killed later.`)
+	c.machineFlags(f)
 
 	f.group = "Batching"
-	f.whole(&c.Slots, "slots", 0, maxSlots, `sequences decoded at once; 0 takes 8, fewer where memory is short. More
-serve more users together and make each answer slower. Memory for
-slots x max-len tokens is set aside.`)
-	f.whole(&c.MaxLen, "max-len", 0, maxMax, `tokens that a sequence may hold, prompt and answer together; 0 takes the
-model's own window, at most 8192, less where memory is short. A longer
-prompt is refused; an answer that reaches it ends there.`)
-	f.whole(&c.Chunk, "chunk", 2, maxChunk, `prompt tokens a run (256). Larger reads long prompts faster; running
-answers pause longer meanwhile.`)
+	c.sizeFlags(f)
 	f.whole(&c.Queue, "queue", 0, maxQueue, `requests that may wait for a slot (128). Above it a request is answered
 503 with Retry-After at once.`)
 
@@ -159,9 +145,7 @@ repeats itself; never with --deterministic.`,
 			return nil
 		},
 	})
-	f.toggle(&c.Deterministic, "deterministic", `give a request the same ids and log-probabilities to the last bit,
-alone or in a crowd, whatever was cached before. Without it answers may
-differ where two tokens are about as likely.`)
+	c.deterministicFlag(f)
 	f.add(&option{
 		name: "shared-prefix", arg: "FILE", list: true,
 		help: `a text that many prompts begin with, such as a system prompt as the
@@ -194,6 +178,51 @@ after it is cut off.`)
 	})
 	f.oneOf(&c.LogFormat, "log-format", `text or json: one line an event on standard error (text).`, "text", "json")
 	return f
+}
+
+// machineFlags are those of what computes.
+func (c *Serve) machineFlags(f *flagSet) {
+	f.group = "Machine"
+	f.text(&c.Runtime, "onnxruntime", "PATH", `the ONNX Runtime library. Without it the one that make run brought is
+taken, then the system's.`)
+	f.add(&option{
+		name: "provider", arg: "NAME", set: c.setProvider,
+		help: `what computes: auto, cpu, cuda, or another that the ONNX Runtime library
+was built with, such as openvino, coreml or dml (auto). cuda is an
+NVIDIA device, which wants a graph of float16 (import --dtype fp16);
+auto takes it where it can be had. Others get the nodes that they can
+compute, and the KV cache is copied to and from them in each step.`,
+	})
+	f.add(&option{
+		name: "provider-option", arg: "KEY=VALUE", list: true, set: c.addProviderOption,
+		help: `an option of the provider, by ONNX Runtime's name, such as
+device_type=GPU for openvino. May be repeated.`,
+	})
+	f.whole(&c.Device, "device", 0, maxSlots, `which NVIDIA device computes (0, the first).`)
+	f.whole(&c.Threads, "threads", 0, maxSlots, `threads of a run; 0 chooses: physical cores, never above the container's
+quota. More than that is slower, not faster.`)
+	f.bytes(&c.MemoryLimit, "memory-limit", 0, `what weights, KV cache and buffers may take together, like 6GiB; 0 takes
+85 % of what the machine or container has, or of the free memory of
+the device that computes. A model that does not fit
+is refused at the start, not killed later.`)
+}
+
+// sizeFlags are those of how much runs at once.
+func (c *Serve) sizeFlags(f *flagSet) {
+	f.whole(&c.Slots, "slots", 0, maxSlots, `sequences decoded at once; 0 takes 8, fewer where memory is short. More
+serve more users together and make each answer slower. Memory for
+slots x max-len tokens is set aside.`)
+	f.whole(&c.MaxLen, "max-len", 0, maxMax, `tokens that a sequence may hold, prompt and answer together; 0 takes the
+model's own window, at most 8192, less where memory is short. A longer
+prompt is refused; an answer that reaches it ends there.`)
+	f.whole(&c.Chunk, "chunk", 2, maxChunk, `prompt tokens a run (256). Larger reads long prompts faster; running
+answers pause longer meanwhile.`)
+}
+
+func (c *Serve) deterministicFlag(f *flagSet) {
+	f.toggle(&c.Deterministic, "deterministic", `give a request the same ids and log-probabilities to the last bit,
+alone or in a crowd, whatever was cached before. Without it answers may
+differ where two tokens are about as likely.`)
 }
 
 func (c *Serve) help(f *flagSet, out io.Writer) error {

@@ -59,6 +59,12 @@ func TestParseServe(t *testing.T) {
 	f("--addr :9112 --api-key-file /keys --key-requests-per-minute 10 --key-tokens-per-minute 1000", none, func(c *Serve) {
 		c.Addr, c.Access.KeyFile, c.Access.KeyRequests, c.Access.KeyTokens = ":9112", "/keys", 10, 1000
 	})
+	f("--provider OpenVINO --provider-option device_type=GPU --provider-option a=b=c", none, func(c *Serve) {
+		c.Provider, c.ProviderOptions = "openvino", map[string]string{"device_type": "GPU", "a": "b=c"}
+	})
+	f("--provider cuda --device 1 --provider-option gpu_mem_limit=1", none, func(c *Serve) {
+		c.Provider, c.Device, c.ProviderOptions = "cuda", 1, map[string]string{"gpu_mem_limit": "1"}
+	})
 	f("--alias gpt=a --alias x=b:c --any-model", none, func(c *Serve) {
 		c.Aliases, c.AnyModel = map[string]string{"gpt": "a", "x": "b:c"}, true
 	})
@@ -126,7 +132,13 @@ func TestParseServeRefuses(t *testing.T) {
 	f("--slot 3", none, "--slot is not a flag")
 	f("--"+strings.Repeat("x", 5000), none, "is not a flag")
 	f("smollm2", none, `"smollm2" is not a flag`)
-	f("--provider vulkan", none, "--provider", `"vulkan"`, "auto, cpu, cuda")
+	f("--provider a/b", none, "--provider", `"a/b"`, "auto, cpu, cuda")
+	f("--provider dml --provider-option x", none, "--provider-option", "KEY=VALUE")
+	f("--provider dml --provider-option x=1 --provider-option x=2", none, "--provider-option", "x a second time")
+	f("--provider-option x=1", none, "--provider-option", "--provider is auto")
+	f("--provider cpu --provider-option x=1", none, "--provider-option", "--provider is cpu")
+	f("--provider cpu --device 1", none, "--device is CUDA's", "--provider is cpu")
+	f("--provider cuda --provider-option device_id=1", none, "--device")
 	f("--device -1", none, "--device", `"-1"`)
 	f("--memory-limit lots", none, "--memory-limit", `"lots"`, "8GiB")
 	f("--memory-limit -1", none, "--memory-limit")

@@ -2,7 +2,8 @@
 // the processor, behind a table of functions in which those that CUDA has a part in are others. Tensors in the memory "Cuda" must lie in
 // the memory of the driver's stand-in, and can be touched in a run alone. FAKE_CUDA=broken refuses the provider as a library does whose
 // CUDA is not there. FAKE_CUDA_COUNTS names a file for how many runs there were by where their KV lay, and
-// how many copies before the last of them.
+// how many copies before the last of them. It also has a provider DmlExecutionProvider, which writes its name and options into the file that
+// FAKE_DML names, and refuses the option that is called wrong.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -21,7 +22,7 @@ extern int fake_cuda_copies;
 enum {
 	CREATE_STATUS = 0, RUN = 9, CREATE_TENSOR_WITH_DATA = 49, GET_TENSOR_MUTABLE_DATA = 51, CREATE_MEMORY_INFO = 68,
 	RELEASE_MEMORY_INFO = 94, GET_AVAILABLE_PROVIDERS = 125, RELEASE_AVAILABLE_PROVIDERS = 126, APPEND_CUDA = 204,
-	CREATE_CUDA_OPTIONS = 205, UPDATE_CUDA_OPTIONS = 206, RELEASE_CUDA_OPTIONS = 208, LENGTH = 415,
+	CREATE_CUDA_OPTIONS = 205, UPDATE_CUDA_OPTIONS = 206, RELEASE_CUDA_OPTIONS = 208, APPEND_BY_NAME = 216, LENGTH = 415,
 };
 typedef void *status;
 typedef struct {
@@ -101,8 +102,8 @@ static status run(void *session, void *options, const char **in, void **inputs, 
 	return s;
 }
 
-static char *providers[] = {"CUDAExecutionProvider", "CPUExecutionProvider"};
-static status get_providers(char ***out, int *n) { return *out = providers, *n = 2, NULL; }
+static char *providers[] = {"CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider"};
+static status get_providers(char ***out, int *n) { return *out = providers, *n = 3, NULL; }
 static status release_providers(char **names, int n) { return NULL; }
 
 static status create_options(void **out) { return *out = providers, NULL; }
@@ -126,6 +127,21 @@ static status append(void *session_options, const void *cuda_options) {
 	return NULL;
 }
 
+static status append_by_name(void *session_options, const char *name, const char *const *keys, const char *const *values, size_t n) {
+	const char *path = getenv("FAKE_DML");
+	FILE *f = path ? fopen(path, "w") : NULL;
+	if (!f) die("FAKE_DML names no file");
+	fprintf(f, "%s", name);
+	for (size_t i = 0; i < n; i++) {
+		fprintf(f, " %s=%s", keys[i], values[i]);
+		if (strcmp(keys[i], "wrong") == 0)
+			return fclose(f), ((status (*)(int, const char *))real[CREATE_STATUS])(1, "unknown option wrong");
+	}
+	fclose(f);
+	signal(SIGTERM, foreign);
+	return NULL;
+}
+
 static void **get_api(uint32_t version) {
 	if (version != 24) die("asked for another version of the table than 24");
 	if (!real) {
@@ -138,6 +154,7 @@ static void **get_api(uint32_t version) {
 		table[GET_AVAILABLE_PROVIDERS] = get_providers;
 		table[RELEASE_AVAILABLE_PROVIDERS] = release_providers;
 		table[APPEND_CUDA] = append;
+		table[APPEND_BY_NAME] = append_by_name;
 		table[CREATE_CUDA_OPTIONS] = create_options;
 		table[UPDATE_CUDA_OPTIONS] = update_options;
 		table[RELEASE_CUDA_OPTIONS] = release_options;
