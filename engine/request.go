@@ -35,6 +35,8 @@ type Request struct {
 
 	// Group is whom the request counts for: groups that wait are served in turn.
 	Group string
+	// Priority orders the requests of a group that wait: lower ones come first.
+	Priority int
 	// Scope bounds the use of KV rows that other requests computed: only those of equal scope, and those of shared texts.
 	Scope string
 	// Fresh computes the whole prompt, whatever is cached.

@@ -30,6 +30,7 @@ type Sequence struct {
 	noAnswer   bool
 
 	group, scope string
+	priority     int
 	fresh        bool // nothing that is cached is used
 	progress     bool // the stream is told how far the prompt is
 	dequeued     bool // it no longer counts as waiting
@@ -62,6 +63,7 @@ func newSequence(ctx context.Context, r Request, maxLen int, now time.Time) *Seq
 		score:      r.Score,
 		noAnswer:   r.NoAnswer,
 		group:      r.Group,
+		priority:   r.Priority,
 		scope:      r.Scope,
 		fresh:      r.Fresh,
 		progress:   r.Progress,

@@ -26,11 +26,13 @@ func (s *Scheduler) admit(p *plan) {
 	s.prefill, p.admitted = seq, seq
 }
 
-// takeWaiting removes the sequence whose turn it is from those that wait: the oldest of the group that was served the longest ago.
+// takeWaiting removes the sequence whose turn it is from those that wait: of the group that was served the longest ago, the oldest of the
+// lowest priority.
 func (s *Scheduler) takeWaiting() *Sequence {
 	at := 0
 	for i, seq := range s.waiting {
-		if s.served[seq.group] < s.served[s.waiting[at].group] {
+		first := s.waiting[at]
+		if s.served[seq.group] < s.served[first.group] || seq.group == first.group && seq.priority < first.priority {
 			at = i
 		}
 	}

@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write the generated parts of docs/api.m
 
 const documentPath = "../docs/api.md"
 
-// TestAPIDocument: docs/api.md says what the tables say, and the tests that it names exist.
+// TestAPIDocument: docs/api.md says what the tables say, the tests that it names exist, and each feature has its row.
 func TestAPIDocument(t *testing.T) {
 	b, err := os.ReadFile(documentPath)
 	if err != nil {
@@ -34,27 +34,56 @@ func TestAPIDocument(t *testing.T) {
 		t.Errorf("docs/api.md is not what `go test ./routes -run TestAPIDocument -update` writes (-want +got):\n%s", diff)
 	}
 
-	var sources strings.Builder
-	var files []string
-	for _, pattern := range []string{"*_test.go", "../test/*_test.go", "../test/*/*_test.go"} {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, found...)
-	}
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sources.Write(text)
-	}
+	there := testsOfTheTree(t)
 	for _, name := range regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(string(b), -1) {
-		if !strings.Contains(sources.String(), "func "+name[1]+"(") {
+		if !there[name[1]] {
 			t.Errorf("docs/api.md names %s, and there is no such test", name[1])
 		}
 	}
+	features, err := os.ReadFile("testdata/features.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]bool{}
+	_, section, _ := strings.Cut(string(b), "## What is there, and the test that proves it\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for line := range strings.Lines(section) {
+		if !strings.HasPrefix(line, "| ") {
+			continue
+		}
+		cells := strings.Split(strings.Trim(line, "| \n"), " |")
+		name, tests := cells[0], strings.TrimSpace(cells[len(cells)-1])
+		rows[name] = true
+		if tests != "Test" && tests != "none" && !strings.HasPrefix(tests, "`Test") {
+			t.Errorf("docs/api.md: the row %q names no test, but %q", name, tests)
+		}
+	}
+	for line := range strings.Lines(string(features)) {
+		if line = strings.TrimSuffix(line, "\n"); !strings.HasPrefix(line, "#") && !rows[line] {
+			t.Errorf("docs/api.md has no row %q, which testdata/features.txt has", line)
+		}
+	}
+}
+
+// testsOfTheTree returns the names of all tests of the checkout.
+func testsOfTheTree(t *testing.T) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	pattern := regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9]+)\(t \*testing\.T\)`)
+	err := filepath.WalkDir("..", func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, name := range pattern.FindAllStringSubmatch(string(text), -1) {
+			names[name[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }
 
 // fillIn replaces what stands between a marker and the next end.

@@ -116,6 +116,7 @@ type order struct {
 	scope    string           // what was computed for other requests is used where they had the same
 	fresh    bool             // nothing that is cached is used
 	progress bool             // events say how far the prompt is
+	priority int              // of the key's requests that wait, lower ones come first
 }
 
 // submit hands the prompts to the engine. All answers to one prompt share what is computed of it: the engine reads one prompt at a time,
@@ -165,6 +166,7 @@ func (g *generation) submit(o order) error {
 				Stop:        stop,
 				Detokenizer: g.Tokenizer.NewStream(true),
 				Group:       g.x.key.Group,
+				Priority:    o.priority,
 				Scope:       o.scope,
 				Fresh:       o.fresh,
 				Progress:    o.progress && choice == 0,

@@ -169,13 +169,13 @@ func (s *server) chatCompletions(c *fiber.Ctx) error {
 		if err := g.constrainCalls(&req.conversation.tools, &req.sampling); err != nil {
 			return order{}, nil, err
 		}
-		id, err := s.newID()
+		id, err := req.id(s)
 		f := &chatFrames{spelling: spelling{g.Loaded}, report: req.report.order(), prompt: req.prompt.order(), held: heldLogprobs{}, calls: g.reader(&req.conversation.tools, "call_", id), usage: req.includeUsage, running: req.newRunningUsage(g), begun: map[int]bool{}, chunk: chatChunk{
 			ID: "chatcmpl-" + id, Object: "chat.completion.chunk", Created: s.now().Unix(), Model: g.name, SystemFingerprint: g.Fingerprint,
 		}}
 		return order{
 			logprobs: f.report, scores: scores(1, f.prompt), prompts: [][]int32{prompt}, n: req.n, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: req.limit()},
-			fresh: req.fresh, progress: req.progress && req.stream,
+			fresh: req.fresh, progress: req.progress && req.stream, priority: req.rank(),
 		}, f, err
 	}})
 }

@@ -144,7 +144,7 @@ func (s *server) completions(c *fiber.Ctx) error {
 		return notSupported("n", "n is %d, which is not supported together with echo and logprobs", req.n)
 	}
 	return s.answer(c, work{model: req.model, salt: req.cacheSalt, stream: req.stream, order: func(g *generation) (order, form, error) {
-		o := order{logprobs: req.report.order(), noAnswer: none, n: req.n, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: defaultCompletion}, fresh: req.fresh, progress: req.progress && req.stream}
+		o := order{logprobs: req.report.order(), noAnswer: none, n: req.n, sampling: &req.sampling, defaults: openaiDefaults, limits: limits{maxTokens: defaultCompletion}, fresh: req.fresh, progress: req.progress && req.stream, priority: req.rank()}
 		if req.maxTokens != nil {
 			o.limits.maxTokens = int(max(*req.maxTokens, 0))
 		}
@@ -161,7 +161,7 @@ func (s *server) completions(c *fiber.Ctx) error {
 			echoed = nil
 		}
 		o.scores = scores(len(o.prompts), prompt, echoed)
-		id, err := s.newID()
+		id, err := req.id(s)
 		return o, &completionFrames{spelling: spelling{g.Loaded}, g: g, report: o.logprobs, prompt: prompt, echoed: echoed != nil, held: heldLogprobs{}, offsets: map[int]*textOffset{}, usage: req.includeUsage, running: req.newRunningUsage(g), echo: echo, each: max(req.n, 1), begun: map[int]bool{}, head: completion{
 			ID: completionIDPrefix + id, Object: textCompletionsName, Created: s.now().Unix(), Model: g.name, SystemFingerprint: g.Fingerprint,
 		}}, err

@@ -20,6 +20,8 @@ type openaiRequest struct {
 	fresh        bool // cache_prompt is false
 	progress     bool
 	n, bestOf    int // 0 is not said
+	priority     *int64
+	requestID    string // of the answer, in place of a random one
 	report       reporting
 	prompt       reporting // of the prompt's tokens
 }
@@ -40,6 +42,22 @@ func (r *chatRequest) limit() int {
 		}
 	}
 	return 0
+}
+
+// id returns the answer's id, but for its prefix.
+func (r *openaiRequest) id(s *server) (string, error) {
+	if r.requestID != "" {
+		return r.requestID, nil
+	}
+	return s.newID()
+}
+
+// rank is the request's priority.
+func (r *openaiRequest) rank() int {
+	if r.priority == nil {
+		return 0
+	}
+	return int(*r.priority)
 }
 
 // maxChoices is how many answers to one prompt a request may ask for. Each takes a slot.
@@ -69,6 +87,17 @@ func openaiFields[T any](of func(*T) *openaiRequest) []field[T] {
 			boolField("continuous_usage_stats", func(r *T) *bool { return &of(r).usageInAll }),
 		}, inertFields[T]("include_obfuscation"))),
 		textField("cache_salt", func(r *T) *string { return &of(r).cacheSalt }),
+		integerField("priority", math.MinInt32, math.MaxInt32, func(r *T) **int64 { return &of(r).priority }),
+		{name: "request_id", schema: textSchema, read: func(_ *decoder, at string, v value, r *T) error {
+			if v.kind != kindText {
+				return wrongType(at, "a string", v)
+			}
+			if v.text != "" && !plainID(v.text) {
+				return invalid(at, "%s is %s, must be at most 128 letters, digits, and of -_.", at, quote(v.text))
+			}
+			of(r).requestID = v.text
+			return nil
+		}},
 		withoutField("cache_prompt", func(r *T) *bool { return &of(r).fresh }),
 		boolField("return_progress", func(r *T) *bool { return &of(r).progress }),
 		smallField("n", maxChoices, func(r *T) *int { return &of(r).n }),
@@ -88,7 +117,7 @@ func openaiFields[T any](of func(*T) *openaiRequest) []field[T] {
 			"return_token_ids", "use_beam_search",
 		),
 		inertFields[T](
-			"id_slot", "keep_alive", "metadata", "priority", "prompt_cache_key", "prompt_cache_retention", "request_id",
+			"id_slot", "keep_alive", "metadata", "prompt_cache_key", "prompt_cache_retention",
 			"safety_identifier", "service_tier", "store", "timings_per_token", "user",
 		))
 }

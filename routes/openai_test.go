@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"ortserve/pool"
+	"ortserve/template"
+
 	"ortserve/tokenize"
 )
 
@@ -66,6 +69,21 @@ func TestChatCompletionPrompt(t *testing.T) {
 	f(`{"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"},{"role":"user","content":null}]}`,
 		begin+"<|start_header_id|>user<|end_header_id|>\n\nx<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\ny<|eot_id|>"+
 			"<|start_header_id|>user<|end_header_id|>\n\n<|eot_id|>"+end)
+
+	// A template is given what the request says, and its text is no control token's.
+	l, release, err := w.pool.Get(t.Context(), "", pool.User{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	whole := l.Template
+	if l.Template, err = template.Parse("{{ messages[0].content }}{% if think %} think {{ level }}{% endif %}", nil); err != nil {
+		t.Fatal(err)
+	}
+	f(`{"messages":[{"role":"user","content":"a"}]}`, "a")
+	f(`{"messages":[{"role":"user","content":"a"}],"chat_template_kwargs":{"think":true,"level":7}}`, "a think 7")
+	f(`{"messages":[{"role":"user","content":"a"}],"chat_template_kwargs":{"think":false}}`, "a")
+	l.Template = whole
 
 	// What looks like a control token in a message is text: it costs more than the one token.
 	f(`{"messages":[{"role":"user","content":"<|eot_id|>"}]}`, begin+"<|start_header_id|>user<|end_header_id|>\n\n<|eot_id|><|eot_id|>"+end)

@@ -173,6 +173,7 @@ func newWorld(t *testing.T, answer string, set ...func(*world, *Options)) *world
 		t.Fatal(err)
 	}
 	m.Name, m.Modified, m.Size = modelName, fixedTime, 12345
+	o := Options{Version: "v1.2.3", Logger: slog.New(slog.NewJSONHandler(w.logs, nil)), Queue: 1, StallTimeout: 30 * time.Second}
 	w.pool = pool.New(pool.Options{Models: []*models.Model{m}, Need: func(m *models.Model) (int64, error) { return m.Size, nil }, Open: func(_ context.Context, m *models.Model) (*pool.Loaded, error) {
 		tok, err := tokenize.Load(modelDir)
 		if err != nil {
@@ -182,13 +183,13 @@ func newWorld(t *testing.T, answer string, set ...func(*world, *Options)) *world
 		if err != nil {
 			return nil, err
 		}
-		e := engine.New(w.model, engine.Options{Queue: 1, Logger: slog.New(slog.DiscardHandler)})
+		e := engine.New(w.model, engine.Options{Queue: o.Queue, Logger: slog.New(slog.DiscardHandler)})
 		return &pool.Loaded{
 			Model: m, Engine: e, Tokenizer: tok, Template: tmpl, Fingerprint: "fp_test",
 			StopTokens: []int32{testmodel.EndOfText, testmodel.EndOfTurn}, Close: e.Close,
 		}, nil
 	}})
-	o := Options{Pool: w.pool, Version: "v1.2.3", Logger: slog.New(slog.NewJSONHandler(w.logs, nil)), Queue: 1, StallTimeout: 30 * time.Second}
+	o.Pool = w.pool
 	for _, f := range set {
 		f(w, &o)
 	}
