@@ -25,10 +25,12 @@ type automaton struct {
 	ids     uint32
 	work    int // places that were looked at
 	masks   masks
+	spare   []frame // that are not used yet: they are made many at a time
 
 	// Used again by each step.
 	leaves  []*frame
-	seen    placeSet
+	round   uint32 // counts the sets of places
+	seen    int    // places in the set
 	key     []byte
 	accepts bool
 }
@@ -38,57 +40,16 @@ type frame struct {
 	e     *expr
 	n     int32 // of a literal: bytes read; of a cat: parts read; of a repeat: times read, at most min where there is no max; of a dfa: the state
 	tail  *frame
-	id    uint32
-	short int64 // bytes of the shortest completion
+	id    uint32 // from 1 on
+	round uint32 // of the last set of places that it was in
+	short int64  // bytes of the shortest completion
 }
 
+// frameKey has no padding, so that it is hashed and compared as plain memory.
 type frameKey struct {
 	e    *expr
 	n    int32
-	tail *frame
-}
-
-// placeSet is a set of places. Most have a few, so that a list is looked through; more are in a map.
-type placeSet struct {
-	few  []frameKey
-	many map[frameKey]struct{}
-}
-
-// fewPlaces is how long the list may be, and manyPlaces how large a map is worth clearing.
-const (
-	fewPlaces  = 24
-	manyPlaces = 500
-)
-
-func (s *placeSet) size() int { return len(s.few) + len(s.many) }
-
-func (s *placeSet) reset() {
-	s.few = s.few[:0]
-	switch {
-	case len(s.many) > manyPlaces:
-		s.many = nil
-	case len(s.many) > 0:
-		clear(s.many)
-	}
-}
-
-// add puts k into s and says whether it was not there.
-func (s *placeSet) add(k frameKey) bool {
-	if slices.Contains(s.few, k) {
-		return false
-	}
-	if len(s.few) < fewPlaces {
-		s.few = append(s.few, k)
-		return true
-	}
-	if _, ok := s.many[k]; ok {
-		return false
-	}
-	if s.many == nil {
-		s.many = make(map[frameKey]struct{})
-	}
-	s.many[k] = struct{}{}
-	return true
+	tail uint32 // its id; 0 where there is none
 }
 
 // state is a set of places, each in a literal, a set or a dfa.
@@ -97,6 +58,7 @@ type state struct {
 	next   []*state // by class; nil is not known
 	accept bool     // the text may end
 	short  int64    // bytes of the shortest completion
+	id     uint32   // from 1 on; 0 is dead
 	only   int16    // the byte that must come next, noByte where there are several, none, or the text may end
 }
 
@@ -117,7 +79,7 @@ func newAutomaton(root *expr) *automaton {
 
 // forget drops what is kept. States that somebody holds stay usable.
 func (a *automaton) forget() {
-	a.frames, a.states, a.size = make(map[frameKey]*frame), make(map[string]*state), 0
+	a.frames, a.states, a.size, a.spare = make(map[frameKey]*frame), make(map[string]*state), 0, nil
 	a.masks = masks{}
 	a.begin()
 	a.expand(a.root, 0, nil)
@@ -133,16 +95,20 @@ func (a *automaton) classify() {
 	for len(stack) > 0 {
 		e := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
+		switch e.kind { // to look at a leaf again takes less time than to know that it was looked at
+		case kindLiteral:
+			for i := range len(e.lit) {
+				cut[e.lit[i]] = true
+			}
+			continue
+		case kindSet:
+			sets[e.set] = struct{}{}
+			continue
+		}
 		if _, ok := visited[e]; ok {
 			continue
 		}
 		visited[e] = struct{}{}
-		for i := range len(e.lit) {
-			cut[e.lit[i]] = true
-		}
-		if e.kind == kindSet {
-			sets[e.set] = struct{}{}
-		}
 		if e.dfa != nil {
 			for _, s := range e.dfa.classSets {
 				sets[s] = struct{}{}
@@ -206,12 +172,20 @@ func compact(ids *[256]int) int {
 
 // frame returns the one frame of this content.
 func (a *automaton) frame(e *expr, n int32, tail *frame) *frame {
-	k := frameKey{e, n, tail}
+	k := frameKey{e: e, n: n}
+	if tail != nil {
+		k.tail = tail.id
+	}
 	if f, ok := a.frames[k]; ok {
 		return f
 	}
+	if len(a.spare) == 0 {
+		a.spare = make([]frame, min(16+len(a.frames), 512))
+	}
+	f := &a.spare[0]
+	a.spare = a.spare[1:]
 	a.ids++
-	f := &frame{e: e, n: n, tail: tail, id: a.ids, short: e.rest(n)}
+	*f = frame{e: e, n: n, tail: tail, id: a.ids, short: e.rest(n)}
 	if tail != nil {
 		f.short = add(f.short, tail.short)
 	}
@@ -237,13 +211,13 @@ func (e *expr) rest(n int32) int64 {
 
 // begin starts a new set of places.
 func (a *automaton) begin() {
-	a.leaves, a.accepts = a.leaves[:0], false
-	a.seen.reset()
+	a.leaves, a.accepts, a.seen = a.leaves[:0], false, 0
+	a.round++
 }
 
 // expand adds the places that lie at place n of e, followed by tail, without a byte being read.
 func (a *automaton) expand(e *expr, n int32, tail *frame) {
-	if e.short == inf || a.seen.size() > maxThreads {
+	if e.short == inf || a.seen > maxThreads {
 		return
 	}
 	switch e.kind { // those that need no look whether they were seen: a leaf is seen when it is added
@@ -259,18 +233,21 @@ func (a *automaton) expand(e *expr, n int32, tail *frame) {
 		}
 	}
 	a.work++
-	if !a.seen.add(frameKey{e, n, tail}) {
+	here := a.frame(e, n, tail)
+	if here.round == a.round {
 		return
 	}
+	here.round = a.round
+	a.seen++
 	switch e.kind {
 	case kindLiteral, kindSet:
-		a.leaves = append(a.leaves, a.frame(e, n, tail))
+		a.leaves = append(a.leaves, here)
 	case kindDFA:
 		if e.dfa.accept[n] {
 			a.pop(tail)
 		}
 		if e.dfa.from[n] != (byteSet{}) {
-			a.leaves = append(a.leaves, a.frame(e, n, tail))
+			a.leaves = append(a.leaves, here)
 		}
 	case kindCat:
 		after := tail
@@ -309,7 +286,7 @@ func (a *automaton) pop(f *frame) {
 
 // state returns the one state of the places that were added.
 func (a *automaton) state() *state {
-	if a.seen.size() > maxThreads {
+	if a.seen > maxThreads {
 		return dead // to refuse is right, if not complete: nothing is let through that is not described
 	}
 	if len(a.leaves) == 0 && !a.accepts {
@@ -326,7 +303,8 @@ func (a *automaton) state() *state {
 	if s, ok := a.states[string(a.key)]; ok {
 		return s
 	}
-	s := &state{frames: slices.Clone(a.leaves), accept: a.accepts, only: unknown}
+	a.ids++
+	s := &state{id: a.ids, frames: slices.Clone(a.leaves), accept: a.accepts, only: unknown}
 	if !s.accept {
 		s.short = inf
 		for _, f := range s.frames {

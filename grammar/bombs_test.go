@@ -10,8 +10,8 @@ import (
 // slow is a hang guard: ten times what the compilation of a schema may take.
 const slow = time.Second
 
-// TestBombs compiles what is made to take long: it is compiled or refused, and soon. It never panics.
-func TestBombs(t *testing.T) {
+// bombs are schemas that are made to take long, or are as long as schemas may be, and whether they are refused.
+func bombs() []bomb {
 	list := func(n int, one func(i int) string) string {
 		parts := make([]string, n)
 		for i := range parts {
@@ -19,50 +19,79 @@ func TestBombs(t *testing.T) {
 		}
 		return strings.Join(parts, ",")
 	}
-	f := func(name, schema string, wantError bool) {
-		t.Helper()
+	return []bomb{
+		{"brackets", strings.Repeat("[", 60_000), true},
+		{"objects in objects", strings.Repeat(`{"properties":{"a":`, 6000) + "true" + strings.Repeat("}}", 6000), true},
+		{"allOf in allOf", strings.Repeat(`{"allOf":[`, 30) + "true" + strings.Repeat("]}", 30), false},
+		{"100,000 values", `{"enum":[` + list(100_000, func(i int) string { return fmt.Sprint(i) }) + `]}`, true},
+		{"64 KiB of values", `{"enum":[` + list(7000, func(i int) string { return fmt.Sprintf(`"v%06d"`, i*7919%1_000_000) }) + `]}`, false},
+		{"64 KiB of properties", `{"properties":{` + list(3000, func(i int) string { return fmt.Sprintf(`"p%d":{"type":"integer"}`, i) }) + `},"additionalProperties":false}`, false},
+		{"64 KiB of properties, others too", `{"properties":{` + list(2500, func(i int) string { return fmt.Sprintf(`"p%d":{"type":"integer"}`, i) }) + `}}`, false},
+		{"64 KiB of alternatives", `{"anyOf":[` + list(500, func(i int) string {
+			return fmt.Sprintf(`{"type":"object","properties":{"kind":{"const":"k%d"},"value":{"type":"string","maxLength":%d}},"required":["kind"]}`, i, i)
+		}) + `]}`, false},
+		{"alternatives of alternatives", `{"allOf":[` + list(20, func(int) string { return `{"anyOf":[{"minLength":1},{"minimum":2},{"minItems":3}]}` }) + `]}`, true},
+		{"64 branches of oneOf", `{"oneOf":[` + list(64, func(i int) string { return fmt.Sprintf(`{"properties":{"a":{"minimum":%d}}}`, i) }) + `]}`, false},
+		{"a reference to itself", `{"$ref":"#"}`, true},
+		{"references in a ring", `{"$defs":{` + list(1000, func(i int) string { return fmt.Sprintf(`"d%d":{"$ref":"#/$defs/d%d"}`, i, (i+1)%1000) }) + `},"$ref":"#/$defs/d0"}`, true},
+		{"references that double", `{"$defs":{` + list(40, func(i int) string {
+			return fmt.Sprintf(`"d%d":{"properties":{"a":{"$ref":"#/$defs/d%d"},"b":{"$ref":"#/$defs/d%d"}},"required":["a","b"]}`, i, i+1, i+1)
+		}) + `,"d40":{"type":"object"}},"$ref":"#/$defs/d0"}`, false},
+		{"items that double", strings.Repeat(`{"type":"array","minItems":1000,"maxItems":1000,"items":`, 20) + "true" + strings.Repeat("}", 20), true},
+		{"a long string", `{"type":"string","minLength":1000000000}`, true},
+		{"a bounded pattern", `{"type":"string","pattern":"^(a|aa|aaa){1,500}b{3,900}$","maxLength":100000}`, true},
+		{"repeats in repeats", `{"type":"string","pattern":"^((((a{0,9}){0,9}){0,9}){0,9}){0,9}$"}`, true},
+		{"a pattern that doubles", `{"type":"string","pattern":"(a|b)*a(a|b){20}","maxLength":30}`, true},
+		{"a multiple of a large number", `{"type":"integer","multipleOf":3999}`, true},
+		{"a bound of many digits", `{"type":"number","minimum":1e-300,"maximum":1e300}`, true},
+		{"an exponent", `{"const":1e999999999}`, true},
+		{"ten conditions", `{"allOf":[` + list(10, func(i int) string {
+			return fmt.Sprintf(`{"if":{"properties":{"p%d":{"const":1}}},"then":{"required":["q%d"]}}`, i, i)
+		}) + `]}`, true},
+	}
+}
+
+type bomb struct {
+	name, schema string
+	refused      bool
+}
+
+// compile compiles the bomb, and makes what the first token needs.
+func (b bomb) compile() error {
+	g, err := JSONSchema([]byte(b.schema), Options{})
+	if err == nil {
+		g.Matcher(NewVocabulary([][]byte{[]byte("a")}, nil))
+	}
+	return err
+}
+
+// TestBombs compiles what is made to take long: it is compiled or refused, and soon. It never panics.
+func TestBombs(t *testing.T) {
+	for _, b := range bombs() {
 		begin := time.Now()
-		g, err := JSONSchema([]byte(schema), Options{})
+		err := b.compile()
 		took := time.Since(begin)
-		if (err != nil) != wantError {
-			t.Errorf("%s: got %v, want an error: %v", name, err, wantError)
+		if (err != nil) != b.refused {
+			t.Errorf("%s: got %v, want an error: %v", b.name, err, b.refused)
 		}
-		if err == nil {
-			g.Matcher(NewVocabulary([][]byte{[]byte("a")}, nil))
-		}
-		t.Logf("%-40s %8.1f ms, %6d bytes: %s", name, float64(time.Since(begin).Microseconds())/1000, len(schema), clip(fmt.Sprint(err)))
+		t.Logf("%-40s %8.1f ms, %6d bytes: %s", b.name, float64(took.Microseconds())/1000, len(b.schema), clip(fmt.Sprint(err)))
 		if took > slow {
-			t.Errorf("%s took %s", name, took)
+			t.Errorf("%s took %s", b.name, took)
 		}
 	}
-	f("brackets", strings.Repeat("[", 60_000), true)
-	f("objects in objects", strings.Repeat(`{"properties":{"a":`, 6000)+"true"+strings.Repeat("}}", 6000), true)
-	f("allOf in allOf", strings.Repeat(`{"allOf":[`, 30)+"true"+strings.Repeat("]}", 30), false)
-	f("100,000 values", `{"enum":[`+list(100_000, func(i int) string { return fmt.Sprint(i) })+`]}`, true)
-	f("64 KiB of values", `{"enum":[`+list(7000, func(i int) string { return fmt.Sprintf(`"v%06d"`, i*7919%1_000_000) })+`]}`, false)
-	f("64 KiB of properties", `{"properties":{`+list(3000, func(i int) string { return fmt.Sprintf(`"p%d":{"type":"integer"}`, i) })+`},"additionalProperties":false}`, false)
-	f("64 KiB of properties, others too", `{"properties":{`+list(2500, func(i int) string { return fmt.Sprintf(`"p%d":{"type":"integer"}`, i) })+`}}`, false)
-	f("64 KiB of alternatives", `{"anyOf":[`+list(500, func(i int) string {
-		return fmt.Sprintf(`{"type":"object","properties":{"kind":{"const":"k%d"},"value":{"type":"string","maxLength":%d}},"required":["kind"]}`, i, i)
-	})+`]}`, false)
-	f("alternatives of alternatives", `{"allOf":[`+list(20, func(int) string { return `{"anyOf":[{"minLength":1},{"minimum":2},{"minItems":3}]}` })+`]}`, true)
-	f("64 branches of oneOf", `{"oneOf":[`+list(64, func(i int) string { return fmt.Sprintf(`{"properties":{"a":{"minimum":%d}}}`, i) })+`]}`, false)
-	f("a reference to itself", `{"$ref":"#"}`, true)
-	f("references in a ring", `{"$defs":{`+list(1000, func(i int) string { return fmt.Sprintf(`"d%d":{"$ref":"#/$defs/d%d"}`, i, (i+1)%1000) })+`},"$ref":"#/$defs/d0"}`, true)
-	f("references that double", `{"$defs":{`+list(40, func(i int) string {
-		return fmt.Sprintf(`"d%d":{"properties":{"a":{"$ref":"#/$defs/d%d"},"b":{"$ref":"#/$defs/d%d"}},"required":["a","b"]}`, i, i+1, i+1)
-	})+`,"d40":{"type":"object"}},"$ref":"#/$defs/d0"}`, false)
-	f("items that double", strings.Repeat(`{"type":"array","minItems":1000,"maxItems":1000,"items":`, 20)+"true"+strings.Repeat("}", 20), true)
-	f("a long string", `{"type":"string","minLength":1000000000}`, true)
-	f("a bounded pattern", `{"type":"string","pattern":"^(a|aa|aaa){1,500}b{3,900}$","maxLength":100000}`, true)
-	f("repeats in repeats", `{"type":"string","pattern":"^((((a{0,9}){0,9}){0,9}){0,9}){0,9}$"}`, true)
-	f("a pattern that doubles", `{"type":"string","pattern":"(a|b)*a(a|b){20}","maxLength":30}`, true)
-	f("a multiple of a large number", `{"type":"integer","multipleOf":3999}`, true)
-	f("a bound of many digits", `{"type":"number","minimum":1e-300,"maximum":1e300}`, true)
-	f("an exponent", `{"const":1e999999999}`, true)
-	f("ten conditions", `{"allOf":[`+list(10, func(i int) string {
-		return fmt.Sprintf(`{"if":{"properties":{"p%d":{"const":1}}},"then":{"required":["q%d"]}}`, i, i)
-	})+`]}`, true)
+}
+
+// BenchmarkBombs measures the same, one by one.
+func BenchmarkBombs(b *testing.B) {
+	for _, of := range bombs() {
+		b.Run(of.name, func(b *testing.B) {
+			for b.Loop() {
+				if err := of.compile(); (err != nil) != of.refused {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
 // TestGrammarBombs does the same for the other kinds of grammars.

@@ -1,8 +1,8 @@
 package grammar
 
 import (
-	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // What a product may take, and all products of one schema together: states, and places looked at.
@@ -35,7 +35,7 @@ type factor struct {
 // product returns what all factors match; nothing, where that is so. The factors' expressions must be regular: a reference to what lies
 // above is an error, as are products of too many states. The work is taken from the budget.
 func product(budget *int, what string, factors ...factor) (*expr, error) {
-	p := &producer{budget: budget, ids: make(map[string]int32)}
+	p := &producer{budget: budget}
 	for _, f := range factors {
 		if err := analyse(f.e); err != nil {
 			return nil, err
@@ -46,6 +46,7 @@ func product(budget *int, what string, factors ...factor) (*expr, error) {
 		a := newAutomaton(f.e)
 		p.parts = append(p.parts, a)
 		p.not = append(p.not, f.not)
+		p.numbers = append(p.numbers, make(map[uint64]uint32))
 	}
 	if err := p.explore(what); err != nil {
 		return nil, err
@@ -68,9 +69,9 @@ type producer struct {
 	not       []bool
 	classes   [256]uint8
 	classSets []byteSet
-	bytes     []byte // of each class, one
-	ids       map[string]int32
-	tuples    [][]*state
+	bytes     []byte              // of each class, one
+	numbers   []map[uint64]uint32 // of the first i+1 parts' states: by the number of the first i and the id of the next; the last are the product's
+	tuples    []*state            // of each state of the product, one of each part
 	next      []int32
 	accept    []bool
 }
@@ -91,42 +92,38 @@ func (p *producer) explore(what string) error {
 	for b := range 256 {
 		p.classSets[p.classes[b]].add(byte(b))
 	}
-	names := make(map[*state]uint32)
 	start := make([]*state, len(p.parts))
 	for i, a := range p.parts {
 		start[i] = a.start
 	}
-	var key []byte
 	intern := func(t []*state) int32 {
-		key = key[:0]
+		id, fresh := uint32(0), false
 		for i, s := range t {
 			if s == dead && !p.not[i] {
 				return -1
 			}
-			n, ok := names[s]
+			k := uint64(id)<<32 | uint64(s.id)
+			known, ok := p.numbers[i][k]
 			if !ok {
-				n = uint32(len(names))
-				names[s] = n
+				known = uint32(len(p.numbers[i]))
+				p.numbers[i][k] = known
 			}
-			key = binary.LittleEndian.AppendUint32(key, n)
+			id, fresh = known, !ok
 		}
-		if id, ok := p.ids[string(key)]; ok {
-			return id
+		if fresh {
+			p.tuples = append(p.tuples, t...)
+			accept := true
+			for i, s := range t {
+				accept = accept && s.accept != p.not[i]
+			}
+			p.accept = append(p.accept, accept)
 		}
-		id := int32(len(p.tuples))
-		p.ids[string(key)] = id
-		p.tuples = append(p.tuples, append([]*state(nil), t...))
-		accept := true
-		for i, s := range t {
-			accept = accept && s.accept != p.not[i]
-		}
-		p.accept = append(p.accept, accept)
-		return id
+		return int32(id)
 	}
 	intern(start)
 	t := make([]*state, len(p.parts))
-	for at := 0; at != len(p.tuples); at++ { // they grow
-		if len(p.tuples) > maxDFA {
+	for at := 0; at != len(p.accept); at++ { // they grow
+		if len(p.accept) > maxDFA {
 			return &LimitError{fmt.Sprintf("%s takes more than %d states", what, maxDFA)}
 		}
 		if *p.budget -= len(p.bytes) / 4; *p.budget < 0 {
@@ -135,7 +132,7 @@ func (p *producer) explore(what string) error {
 		for c := range p.bytes {
 			for i, a := range p.parts {
 				a.work = 0
-				t[i] = a.step(p.tuples[at][i], a.classes[p.bytes[c]])
+				t[i] = a.step(p.tuples[at*len(p.parts)+i], a.classes[p.bytes[c]])
 				*p.budget -= a.work
 			}
 			p.next = append(p.next, intern(t))
@@ -146,13 +143,23 @@ func (p *producer) explore(what string) error {
 
 // trim leaves out the states from which no accepting one is reached, and returns nil where none is left.
 func (p *producer) trim() *dfa {
-	n, k := len(p.tuples), len(p.classSets)
-	before := make([][]int32, n)
+	n, k := len(p.accept), len(p.classSets)
+	// The states before each, one after the other: those of state s are before[at[s]:at[s+1]].
+	at := make([]int32, n+1)
+	for _, to := range p.next {
+		if to >= 0 {
+			at[to+1]++
+		}
+	}
 	for s := range n {
-		for c := range k {
-			if to := p.next[s*k+c]; to >= 0 {
-				before[to] = append(before[to], int32(s))
-			}
+		at[s+1] += at[s]
+	}
+	before := make([]int32, at[n])
+	free := slices.Clone(at[:n])
+	for i, to := range p.next {
+		if to >= 0 {
+			before[free[to]] = int32(i / k)
+			free[to]++
 		}
 	}
 	dist := make([]int64, n)
@@ -167,7 +174,7 @@ func (p *producer) trim() *dfa {
 	for len(queue) > 0 {
 		s := queue[0]
 		queue = queue[1:]
-		for _, b := range before[s] {
+		for _, b := range before[at[s]:at[s+1]] {
 			if dist[b] == inf {
 				dist[b] = dist[s] + 1
 				queue = append(queue, b)
