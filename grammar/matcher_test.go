@@ -34,7 +34,11 @@ func TestMatcherAgainstPrefixes(t *testing.T) {
 		t.Fatal(err)
 	}
 	rng := rand.New(rand.NewPCG(5, 6))
-	for range 300 {
+	runs := 300
+	if testing.Short() {
+		runs = 60
+	}
+	for range runs {
 		m := g.Matcher(v)
 		text := ""
 		for !m.Closed() {
@@ -126,28 +130,36 @@ func walk(t *testing.T, g *Grammar, v *Vocabulary, tokens [][]byte, limit int, r
 // TestLimit shows that texts close within every limit that the shortest completion fits, and that no smaller one is taken.
 func TestLimit(t *testing.T) {
 	v, tokens, _ := testVocabulary()
+	runs, more := 3, make([]int, 40) // tokens than the shortest text has
+	for i := range more {
+		more[i] = i
+	}
+	if testing.Short() {
+		runs, more = 2, []int{0, 1, 2, 3, 5, 8, 13, 21, 34}
+	}
 	f := func(schema string) {
 		t.Helper()
 		g, err := JSONSchema([]byte(schema), Options{Closed: true})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := judge(t, schema)
+		j := judge(t, schema)
 		short, ids := g.Shortest(v)
-		if err := validate(s, short); err != nil {
+		if err := j.Check(short); err != nil {
 			t.Errorf("%s: the shortest text %q: %v", schema, short, err)
 		}
 		if g.Matcher(v).Limit(len(ids) - 1) {
 			t.Errorf("%s: limit %d is taken, the shortest text has %d tokens", schema, len(ids)-1, len(ids))
 		}
 		rng := rand.New(rand.NewPCG(7, uint64(len(schema))))
-		for limit := len(ids); limit < len(ids)+40; limit++ {
-			for range 3 {
+		for _, n := range more {
+			limit := len(ids) + n
+			for range runs {
 				text, n := walk(t, g, v, tokens, limit, rng)
 				if n > limit {
 					t.Errorf("%s: %d tokens, the limit is %d", schema, n, limit)
 				}
-				if err := validate(s, text); err != nil {
+				if err := j.Check(text); err != nil {
 					t.Errorf("%s: %q: %v", schema, text, err)
 				}
 			}

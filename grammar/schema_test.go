@@ -1,41 +1,21 @@
 package grammar
 
 import (
-	"bytes"
 	"errors"
 	"math/rand/v2"
-	"strings"
 	"testing"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"ortserve/grammar/grammartest"
 )
 
-// judge compiles schema with an independent validator.
-func judge(t testing.TB, schema string) *jsonschema.Schema {
+// judge is the independent one of a schema.
+func judge(t testing.TB, schema string) *grammartest.Judge {
 	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(schema))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	if err := c.AddResource("test:schema", doc); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.Compile("test:schema")
+	j, err := grammartest.NewJudge(schema)
 	if err != nil {
 		t.Fatalf("%s: %v", clip(schema), err)
 	}
-	return s
-}
-
-// validate says what is wrong with text by s.
-func validate(s *jsonschema.Schema, text []byte) error {
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		return err
-	}
-	return s.Validate(v)
+	return j
 }
 
 // generate writes a random text of g: random bytes while there are fewer than steps, then a shortest end.
@@ -77,15 +57,15 @@ func checkSchema(t *testing.T, schema string, o Options, n int) *Grammar {
 	if err != nil {
 		t.Fatalf("%s: %v", schema, err)
 	}
-	s := judge(t, schema)
+	j := judge(t, schema)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range n {
 		text := generate(g, rng, rng.IntN(60))
 		if !g.Matches(text) {
 			t.Fatalf("%s: %q was generated and is refused", schema, text)
 		}
-		if err := validate(s, text); err != nil {
-			t.Fatalf("%s: run %d: %q is not valid: %v", schema, i, text, err)
+		if err := j.Check(text); err != nil {
+			t.Fatalf("%s: run %d: %v", schema, i, err)
 		}
 	}
 	return g

@@ -146,18 +146,24 @@ func (m *maker) scalar() object {
 // Judge says whether values are valid by one schema.
 type Judge struct{ schema *jsonschema.Schema }
 
-// NewJudge returns the judge of a schema, formats asserted.
-func NewJudge(schema string) (*Judge, error) {
+// NewJudge returns the judge of a schema of draft 2020-12 where it names no other, formats asserted.
+func NewJudge(schema string) (*Judge, error) { return NewDraftJudge(schema, jsonschema.Draft2020) }
+
+// NewDraftJudge returns the judge of a schema of that draft where it names no other, formats asserted. The error of a schema that refers to another
+// document is one of jsonschema's.
+func NewDraftJudge(schema string, draft *jsonschema.Draft) (*Judge, error) {
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(schema))
 	if err != nil {
 		return nil, err
 	}
 	c := jsonschema.NewCompiler()
+	c.DefaultDraft(draft)
 	c.AssertFormat()
-	if err := c.AddResource("test:schema", doc); err != nil {
+	const at = "http://localhost/schema" // relative references need a place
+	if err := c.AddResource(at, doc); err != nil {
 		return nil, err
 	}
-	s, err := c.Compile("test:schema")
+	s, err := c.Compile(at)
 	return &Judge{s}, err
 }
 
