@@ -27,6 +27,7 @@ func runPull(ctx context.Context, args []string, t terminal) error {
 	f := newFlags("pull", pullUsage, t)
 	revision := f.String("revision", "main", "`REV` of the repository: a branch, a tag or a commit")
 	name := f.String("name", "", "`NAME` in the store; ORG/REPO:FORM unless given")
+	offline := f.Bool("offline", false, "use no network: what such a cache holds is pulled, and what it lacks is named (HF_HUB_OFFLINE=1)")
 	names, err := parseNames(f, args, 1, 1)
 	if err != nil {
 		return err
@@ -36,6 +37,7 @@ func runPull(ctx context.Context, args []string, t terminal) error {
 		return err
 	}
 	o := hub.FromEnv(os.Getenv)
+	o.Offline = o.Offline || *offline
 	o.UserAgent = "ortserve/" + buildinfo.Version
 	h, err := hub.New(o)
 	if err != nil {

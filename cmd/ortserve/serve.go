@@ -81,6 +81,7 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 		return fmt.Errorf("--addr: %w", err)
 	}
 	o := hub.FromEnv(os.Getenv)
+	o.Offline = o.Offline || c.Offline
 	o.UserAgent = "ortserve/" + buildinfo.Version
 	h, err := hub.New(o)
 	if err != nil {

@@ -20,6 +20,7 @@ type Serve struct {
 	Aliases        map[string]string // further names, and the names of the models they mean
 	AnyModel       bool              // a name that nothing serves means the first model
 	KeepAlive      *time.Duration    // nil: the pool's own
+	Offline        bool              // pulls take what a cache holds, and ask no hub
 
 	Runtime     string // path of the runtime library; empty: look for it
 	Provider    string // "auto", "cpu", "cuda", or another of the runtime library's in lower case
@@ -123,6 +124,8 @@ own. May be repeated.`,
 	})
 	f.toggle(&c.AnyModel, "any-model", `answer requests for models that are not served with the first one,
 instead of 404. For clients whose model cannot be chosen.`)
+	f.toggle(&c.Offline, "offline", `ask no hub: POST /api/pull takes what a cache of huggingface_hub holds
+(HF_HUB_CACHE, HF_HOME) and names what it lacks.`)
 
 	c.machineFlags(f)
 

@@ -65,6 +65,7 @@ func TestParseServe(t *testing.T) {
 	f("--provider cuda --device 1 --provider-option gpu_mem_limit=1", none, func(c *Serve) {
 		c.Provider, c.Device, c.ProviderOptions = "cuda", 1, map[string]string{"gpu_mem_limit": "1"}
 	})
+	f("--offline", none, func(c *Serve) { c.Offline = true })
 	f("--alias gpt=a --alias x=b:c --any-model", none, func(c *Serve) {
 		c.Aliases, c.AnyModel = map[string]string{"gpt": "a", "x": "b:c"}, true
 	})

@@ -23,6 +23,7 @@ type Options struct {
 	UserAgent   string        // [ortserve]
 	Connections int           // at once [4]
 	Stall       time.Duration // how long a connection may be silent [30 s]
+	Offline     bool          // ask nobody: what is pulled comes out of Cache [false]
 	Attempts    int           // how often in a row something may fail [6]
 	Backoff     time.Duration // after the first failure, twice as long after each further one [500 ms]
 }
@@ -30,9 +31,10 @@ type Options struct {
 // DefaultEndpoint is the hub that is asked unless HF_ENDPOINT names another.
 const DefaultEndpoint = "https://huggingface.co"
 
-// FromEnv reads the variables that huggingface_hub reads: HF_ENDPOINT, HF_TOKEN, and HF_HUB_CACHE or HF_HOME.
+// FromEnv reads the variables that huggingface_hub reads: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, and HF_HUB_CACHE or
+// HF_HOME.
 func FromEnv(env func(string) string) Options {
-	o := Options{Endpoint: env("HF_ENDPOINT"), Token: env("HF_TOKEN"), Cache: env("HF_HUB_CACHE")}
+	o := Options{Endpoint: env("HF_ENDPOINT"), Token: env("HF_TOKEN"), Cache: env("HF_HUB_CACHE"), Offline: isTrue(env("HF_HUB_OFFLINE"))}
 	if o.Cache == "" {
 		home := env("HF_HOME")
 		if user, err := os.UserHomeDir(); home == "" && err == nil {
@@ -127,6 +129,9 @@ func (h *Hub) Repo(ctx context.Context, id, revision string) (*Repo, error) {
 	set(&revision, "main")
 	if strings.ContainsAny(revision, "\x00\\?#") || len(revision) > 255 || strings.Contains(revision, "..") {
 		return nil, fmt.Errorf("%q is not a revision", clip(revision))
+	}
+	if h.Offline {
+		return h.offlineRepo(id, revision)
 	}
 	u := h.endpoint.JoinPath("api", "models", id, "revision", url.PathEscape(revision))
 	u.RawQuery = "blobs=true"

@@ -108,6 +108,11 @@ func (h *Hub) Pull(ctx context.Context, store *models.Store, r Request) (*Result
 			return nil, fmt.Errorf("%s: %s: %w", repo.ID, p.file.Path, errNoDigest)
 		}
 	}
+	if h.Offline {
+		if err := h.offlineGaps(repo.ID, c.picks); err != nil {
+			return nil, fmt.Errorf("%s: %w", repo.ID, err)
+		}
+	}
 	result := &Result{Name: name, Commit: repo.Commit, Form: c.label}
 	source := h.source(repo, c)
 	if m, err := store.Find(name); err == nil && same(m, source) {
@@ -228,6 +233,15 @@ func (p *pull) download(ctx context.Context, root *os.Root) error {
 	if err := d.open(p.hub.cached(p.repo.ID)); err != nil {
 		return err
 	}
+	if p.hub.Offline {
+		var damaged []File
+		for _, part := range d.parts {
+			damaged = append(damaged, part.file)
+		}
+		if err := p.hub.lacking(damaged); err != nil {
+			return err
+		}
+	}
 	before := d.completed
 	if err := roomFor(p.staging.Dir(), d.total-before); err != nil {
 		return err
@@ -293,11 +307,16 @@ func (h *Hub) cached(id string) fs.FS {
 	if h.Cache == "" {
 		return nil
 	}
-	dir := filepath.Join(h.Cache, "models--"+strings.ReplaceAll(id, "/", "--"))
+	dir := h.cacheDir(id)
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil
 	}
 	return os.DirFS(dir)
+}
+
+// cacheDir is where a huggingface_hub cache keeps the repository.
+func (h *Hub) cacheDir(id string) string {
+	return filepath.Join(h.Cache, "models--"+strings.ReplaceAll(id, "/", "--"))
 }
 
 // roomFor refuses what the disk cannot hold.

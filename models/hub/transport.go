@@ -83,6 +83,9 @@ type answer struct {
 // open asks for u and follows redirects. A body that is silent for Stall ends with an error, and so does a request for which nothing
 // comes for that long.
 func (h *Hub) open(ctx context.Context, u *url.URL, header http.Header) (*answer, error) {
+	if h.Offline {
+		return nil, permanent{errOffline}
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	silence := time.AfterFunc(h.Stall, func() { cancel(fmt.Errorf("nothing came for %s", h.Stall)) })
 	end := func() {
