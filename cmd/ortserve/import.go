@@ -36,6 +36,8 @@ func runImport(ctx context.Context, args []string, t terminal) error {
 	block := f.Int("block", 0, "how many weights share a scale, 32, 64 or 128: more are smaller and faster and answer worse (default: by the bits)")
 	symmetric := f.Bool("symmetric", false, "no zero points: a little smaller, at 4 bits a little worse")
 	nearest := f.Bool("nearest", false, "round weights to nearest instead of searching for the scales that lose least: faster, answers worse at 4 bits")
+	measured := f.String("measure", "", "`FILE` with a text, on which the model is then compared with the source's own values: what the form of the weights costs. It takes room for these in 32 bits meanwhile, and minutes")
+	library := f.String("onnxruntime", os.Getenv("ORTSERVE_ONNXRUNTIME"), "`PATH` of the ONNX Runtime library, for --measure (default: as ortserve serve)")
 	var temperature *float64
 	f.Func("temperature", "`T` of requests that ask for none, 0 for greedy (default: what the file advises, else what the API's own is)", func(v string) error {
 		t, err := strconv.ParseFloat(v, 64)
@@ -71,6 +73,13 @@ func runImport(ctx context.Context, args []string, t terminal) error {
 		return err
 	}
 
+	text := ""
+	if *measured != "" {
+		if text, err = readText(*measured); err != nil {
+			return err
+		}
+	}
+
 	ctx, stop := interruptible(ctx)
 	defer stop()
 	progress, finish := progressOf(t.err, "importing "+clean)
@@ -89,6 +98,19 @@ func runImport(ctx context.Context, args []string, t terminal) error {
 	_, err = fmt.Fprintf(t.out, "imported %s in %.1f s: %.0f MB in %s\nweights %v, head %v, embedding %v; matrices kept exactly: %d, rounded: %d\n",
 		clean, report.Duration.Seconds(), float64(report.Bytes)/mega, report.Dir,
 		report.Weights, report.Head, report.Embedding, report.Exact, report.Rounded)
+	if err != nil || *measured == "" {
+		return err
+	}
+	progress, finish = progressOf(t.err, "measuring "+clean)
+	m, err := measure(ctx, path, clean, report.Dir, text, *library, progress)
+	finish()
+	if errors.Is(err, context.Canceled) {
+		return errors.New("interrupted; the model was imported, but not measured")
+	}
+	if err != nil {
+		return fmt.Errorf("the model was imported, but not measured: %w", err)
+	}
+	_, err = fmt.Fprintf(t.out, "%s %v\n", *measured, m)
 	return err
 }
 
