@@ -3,8 +3,8 @@
     python bench/quality.py REFERENCE MODEL...
 
 Each is a model directory that `ortserve import` wrote; REFERENCE is the same file imported with --bits 32. Needs
-onnxruntime, numpy and tokenizers. The text is bench/testdata/prose.txt and the head of LICENSE: windows of 512 tokens, all
-logits of a window in one run. For each model:
+onnxruntime, numpy and tokenizers. The text is bench/testdata/prose.txt and the head of LICENSE, or the first WINDOWS (42) windows of the file
+that TEXT names: windows of 512 tokens, all logits of a window in one run. For each model:
 
   nll      mean of -log p(token), natural logarithm; the reference's is in the first line
   kl       mean of KL(reference || model) a position: what the form changes, without the text's own noise
@@ -13,7 +13,8 @@ logits of a window in one run. For each model:
   prefill  tokens a second of a 256-token prompt with one row of logits
   MB       the weights' file
 
-Speeds are those of the fastest of 10 rounds; models take turns within a round. THREADS (2) sets the threads.
+Speeds are those of the fastest of 10 rounds; models take turns within a round; ROUNDS=0 leaves them out. CONTEXT (64) is the context
+that decode begins at. THREADS (2) sets the threads.
 """
 import os
 import pathlib
@@ -24,7 +25,9 @@ import numpy as np
 import onnxruntime as ort
 import tokenizers
 
-WINDOW, CAPACITY, CONTEXT, STEPS, PROMPT, ROUNDS = 512, 512, 64, 96, 256, 10
+WINDOW, STEPS, PROMPT = 512, 96, 256
+CONTEXT, ROUNDS, WINDOWS = (int(os.environ.get(k, v)) for k, v in [("CONTEXT", "64"), ("ROUNDS", "10"), ("WINDOWS", "42")])
+CAPACITY = max(512, CONTEXT + STEPS)
 root = pathlib.Path(__file__).parent
 
 
@@ -39,13 +42,17 @@ def kv_inputs(session):
     return [i for i in session.get_inputs() if i.name.startswith("past_key_values.")]
 
 
-def log_probabilities(session, windows):
-    past = {i.name: np.zeros((1, i.shape[1], 0, i.shape[3]), np.float32) for i in kv_inputs(session)}
-    for w in windows:
-        feeds = {"input_ids": np.array([w]), "attention_mask": np.ones((1, len(w)), np.int64), **past}
-        x = session.run(["logits"], {**feeds, "num_logits_to_keep": np.array([len(w)])})[0][0, :-1]
-        x -= x.max(-1, keepdims=True)
-        yield x - np.log(np.exp(x).sum(-1, keepdims=True))
+def empty(kv, rows):
+    dtype = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int8)": np.int8}[kv.type]
+    return np.zeros((1, kv.shape[1], rows, kv.shape[3]), dtype)
+
+
+def log_probabilities(session, window):
+    past = {i.name: empty(i, 0) for i in kv_inputs(session)}
+    feeds = {"input_ids": np.array([window]), "attention_mask": np.ones((1, len(window)), np.int64), **past}
+    x = session.run(["logits"], {**feeds, "num_logits_to_keep": np.array([len(window)])})[0][0, :-1]
+    x -= x.max(-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(-1, keepdims=True))
 
 
 class Loop:
@@ -54,7 +61,7 @@ class Loop:
     def __init__(self, session):
         self.session, self.binding = session, session.io_binding()
         self.kv = {
-            i.name: ort.OrtValue.ortvalue_from_numpy(np.zeros((1, i.shape[1], CAPACITY, i.shape[3]), np.float32))
+            i.name: ort.OrtValue.ortvalue_from_numpy(empty(i, CAPACITY))
             for i in kv_inputs(session)
         }
         for name, value in self.kv.items():
@@ -87,28 +94,31 @@ def speeds(loops, ids):
 
 def main():
     folders = sys.argv[1:]
-    text = (root / "testdata/prose.txt").read_text() + "\n" + (root.parent / "LICENSE").read_text()[:7000]
+    if "TEXT" in os.environ:
+        text = pathlib.Path(os.environ["TEXT"]).read_text()
+    else:
+        text = (root / "testdata/prose.txt").read_text() + "\n" + (root.parent / "LICENSE").read_text()[:7000]
     ids = tokenizers.Tokenizer.from_file(folders[0] + "/tokenizer.json").encode(text, add_special_tokens=False).ids
-    windows = [ids[i : i + WINDOW] for i in range(0, len(ids) - WINDOW, WINDOW)]
-    targets = [np.array(w[1:]) for w in windows]
-    count = sum(len(t) for t in targets)
-    reference = list(log_probabilities(open_session(folders[0]), windows))
-
-    def nll(rows):
-        return -sum(x[np.arange(len(t)), t].sum() for x, t in zip(rows, targets)) / count
-
-    print(f"{count} tokens, reference nll {nll(reference):.4f}", flush=True)
-    loops = []
-    for folder in folders[1:]:
-        session = open_session(folder)
-        got = list(log_probabilities(session, windows))
-        kl = sum((np.exp(r) * (r - g)).sum() for r, g in zip(reference, got)) / count
-        top = sum((r.argmax(-1) == g.argmax(-1)).sum() for r, g in zip(reference, got)) / count
+    windows = [ids[i : i + WINDOW] for i in range(0, len(ids) - WINDOW, WINDOW)][:WINDOWS]
+    count = sum(len(w) - 1 for w in windows)
+    sessions = [open_session(f) for f in folders]
+    nll, kl, top = np.zeros(len(folders)), np.zeros(len(folders)), np.zeros(len(folders))
+    for w in windows:
+        reference = None
+        for n, session in enumerate(sessions):
+            got = log_probabilities(session, w)
+            if reference is None:
+                reference, p, first = got, np.exp(got), got.argmax(-1)
+            nll[n] -= got[np.arange(len(w) - 1), w[1:]].sum() / count
+            kl[n] += (p * (reference - got)).sum() / count
+            top[n] += (first == got.argmax(-1)).sum() / count
+    print(f"{count} tokens, reference nll {nll[0]:.4f}", flush=True)
+    for n, folder in list(enumerate(folders))[1:]:
         size = os.path.getsize(folder + "/model.onnx.data") / 1e6
-        print(f"{folder}: nll {nll(got):.4f} kl {kl:.4f} top1 {top:.3f} {size:.0f} MB", flush=True)
-        loops.append(Loop(session))
-    for folder, d, p in zip(folders[1:], *speeds(loops, ids)):
-        print(f"{folder}: decode {d:.0f} prefill {p:.0f}")
+        print(f"{folder}: nll {nll[n]:.4f} kl {kl[n]:.4f} top1 {top[n]:.3f} {size:.0f} MB", flush=True)
+    if ROUNDS:
+        for folder, d, p in zip(folders[1:], *speeds([Loop(s) for s in sessions[1:]], ids)):
+            print(f"{folder}: decode {d:.0f} prefill {p:.0f}")
 
 
 main()

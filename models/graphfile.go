@@ -58,8 +58,16 @@ func loneGraph(f files) (string, error) {
 			return "", f.fail(folder, err)
 		}
 		for _, e := range entries {
-			if strings.HasSuffix(e.Name(), ".onnx") && e.Type().IsRegular() {
-				found = append(found, path.Join(folder, e.Name()))
+			if !strings.HasSuffix(e.Name(), ".onnx") {
+				continue
+			}
+			p := path.Join(folder, e.Name())
+			ok, err := f.regular(p) // or a link to one, as in caches of huggingface_hub
+			if err != nil {
+				return "", err
+			}
+			if ok {
+				found = append(found, p)
 			}
 		}
 	}

@@ -37,7 +37,8 @@ func runImport(ctx context.Context, args []string, t terminal) error {
 	symmetric := f.Bool("symmetric", false, "no zero points: a little smaller, at 4 bits a little worse")
 	nearest := f.Bool("nearest", false, "round weights to nearest instead of searching for the scales that lose least: faster, answers worse at 4 bits")
 	measured := f.String("measure", "", "`FILE` with a text, on which the model is then compared with the source's own values: what the form of the weights costs. It takes room for these in 32 bits meanwhile, and minutes")
-	library := f.String("onnxruntime", os.Getenv("ORTSERVE_ONNXRUNTIME"), "`PATH` of the ONNX Runtime library, for --measure (default: as ortserve serve)")
+	kv := f.String("kv", "", "`TYPE` of the KV cache, int8 or as --dtype: int8 is a quarter of the memory, see docs/import.md (default: as --dtype)")
+	library := f.String("onnxruntime", os.Getenv("ORTSERVE_ONNXRUNTIME"), "`PATH` of the ONNX Runtime library, for --measure and --kv int8 (default: as ortserve serve)")
 	var temperature *float64
 	f.Func("temperature", "`T` of requests that ask for none, 0 for greedy (default: what the file advises, else what the API's own is)", func(v string) error {
 		t, err := strconv.ParseFloat(v, 64)
@@ -64,6 +65,16 @@ func runImport(ctx context.Context, args []string, t terminal) error {
 	case *dtype != "" && *bits == 0:
 		*bits = 32
 	}
+	var quantizeKV func(context.Context, string) ([]convert.CacheSizes, error)
+	switch {
+	case *kv == "int8":
+		quantizeKV = func(ctx context.Context, dir string) ([]convert.CacheSizes, error) {
+			return calibrate(ctx, dir, *library)
+		}
+	case *kv == "fp32" && !half, *kv == "fp16" && half, *kv == "":
+	default:
+		return fmt.Errorf("--kv %q: it is int8, or as --dtype (fp32 unless given)", *kv)
+	}
 	clean, err := models.CleanName(*name)
 	if err != nil {
 		return fmt.Errorf("--name: %w", err)
@@ -85,7 +96,7 @@ func runImport(ctx context.Context, args []string, t terminal) error {
 	progress, finish := progressOf(t.err, "importing "+clean)
 	report, err := convert.Import(ctx, path, dst, convert.Options{
 		Bits: *bits, Block: *block, Symmetric: *symmetric, Nearest: *nearest, HeadBits: *head, EdgeBits: *edge, Float16: half,
-		Name: clean, Temperature: temperature, Progress: progress,
+		QuantizeKV: quantizeKV, Name: clean, Temperature: temperature, Progress: progress,
 	})
 	finish()
 	if errors.Is(err, context.Canceled) {
@@ -95,9 +106,9 @@ func runImport(ctx context.Context, args []string, t terminal) error {
 		return err
 	}
 	const mega = 1e6
-	_, err = fmt.Fprintf(t.out, "imported %s in %.1f s: %.0f MB in %s\nweights %v, head %v, embedding %v; matrices kept exactly: %d, rounded: %d\n",
+	_, err = fmt.Fprintf(t.out, "imported %s in %.1f s: %.0f MB in %s\nweights %v, head %v, embedding %v, KV cache %v; matrices kept exactly: %d, rounded: %d\n",
 		clean, report.Duration.Seconds(), float64(report.Bytes)/mega, report.Dir,
-		report.Weights, report.Head, report.Embedding, report.Exact, report.Rounded)
+		report.Weights, report.Head, report.Embedding, report.KV, report.Exact, report.Rounded)
 	if err != nil || *measured == "" {
 		return err
 	}

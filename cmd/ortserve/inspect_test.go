@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -86,4 +89,60 @@ func TestInspect(t *testing.T) {
 	g("no input input_ids, but inputs_embeds", dir("refuse-embeds"))
 	g("it runs a prompt, but not the first step with a past", dir("refuse-mha-fp16"))
 	g("was built without openvino", dir("genai-llama-int4"), "--provider", "openvino")
+}
+
+// TestInspectCached: in a cache of huggingface_hub a commit's files are links to blobs, the weights beside the graph too, and a graph may have
+// a name of its own.
+func TestInspectCached(t *testing.T) {
+	t.Setenv("ORTSERVE_ONNXRUNTIME", testenv.Runtime(t))
+	t.Setenv("ORTSERVE_HOME", t.TempDir())
+	f := func(name, folder string, rename map[string]string) {
+		t.Helper()
+		repo := filepath.Join(t.TempDir(), "models--org--repo")
+		commit := filepath.Join(repo, "snapshots", "c0ffee")
+		for dir, content := range map[string]string{filepath.Join(repo, "refs"): "c0ffee", filepath.Join(commit, folder): "", filepath.Join(repo, "blobs"): ""} {
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if content != "" {
+				if err := os.WriteFile(filepath.Join(dir, "main"), []byte(content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		from := filepath.Join(testenv.Graphs(t), name)
+		entries, err := os.ReadDir(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, e := range entries {
+			b, err := os.ReadFile(filepath.Join(from, e.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			blob := filepath.Join(repo, "blobs", fmt.Sprintf("%064d", i))
+			if err := os.WriteFile(blob, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			link := filepath.Join(commit, cmp.Or(rename[e.Name()], e.Name()))
+			if strings.Contains(link, ".onnx") {
+				link = filepath.Join(commit, folder, filepath.Base(link))
+			}
+			to, err := filepath.Rel(filepath.Dir(link), blob)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(to, link); err != nil {
+				t.Fatal(err)
+			}
+		}
+		code, out, failure := at("inspect", repo, "--slots", "2", "--max-len", "64")
+		if code != 0 || !strings.Contains(out, "org/repo") {
+			t.Errorf("%s: %d %s %s", name, code, out, failure)
+		}
+	}
+	f("genai-llama-int4", ".", nil) // with model.onnx.data
+	f("optimum-llama-q4", "onnx", nil)
+	f("optimum-llama-q4", "onnx", map[string]string{"model_q4.onnx": "mine.onnx"})
+	f("optimum-llama-q4", ".", map[string]string{"model_q4.onnx": "mine.onnx"})
 }

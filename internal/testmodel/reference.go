@@ -9,7 +9,48 @@ import (
 
 // Reference computes the model's logits at each position of tokens, in float64 and without a cache: what the graph must
 // give for num_logits_to_keep = len(tokens). Each row has [Vocab] values. A token outside the vocabulary panics.
-func Reference(c Config, tokens []int32) [][]float32 {
+func Reference(c Config, tokens []int32) [][]float32 { return reference(c, tokens, nil) }
+
+// ReferenceInt8 is Reference with a cache of int8: numbers of keys, after the rotary embedding, and of values are the nearest multiple of
+// their scale, [KVHeads*HeadSize] of each layer.
+func ReferenceInt8(c Config, tokens []int32, scales [][2][]float32) [][]float32 {
+	return reference(c, tokens, func(layer int, keys, values [][]float64) {
+		for side, rows := range [][][]float64{keys, values} {
+			for _, row := range rows {
+				for i, v := range row {
+					scale := float64(scales[layer][side][i])
+					row[i] = min(max(math.RoundToEven(v/scale), -128), 127) * scale
+				}
+			}
+		}
+	})
+}
+
+// CacheSizes returns how large the numbers of each layer's keys and values get, [KVHeads*HeadSize]: of keys both numbers of a rotary pair
+// have the pair's largest length.
+func CacheSizes(c Config, tokens []int32) [][2][]float32 {
+	sizes := make([][2][]float32, c.defaults().Layers)
+	size := c.defaults().HeadSize
+	reference(c, tokens, func(layer int, keys, values [][]float64) {
+		for side, rows := range [][][]float64{keys, values} {
+			largest := make([]float32, len(rows[0]))
+			for _, row := range rows {
+				for i, v := range row {
+					if side == 0 {
+						head, pair := i/size*size, i%(size/2)
+						v = math.Hypot(row[head+pair], row[head+pair+size/2])
+					}
+					largest[i] = max(largest[i], float32(math.Abs(v)))
+				}
+			}
+			sizes[layer][side] = largest
+		}
+	})
+	return sizes
+}
+
+// reference is Reference; cache, if not nil, may see and change each layer's keys and values.
+func reference(c Config, tokens []int32, cache func(layer int, keys, values [][]float64)) [][]float32 {
 	c = c.defaults()
 	w := makeWeights(c)
 	if f := c.format(); f.Quantized() {
@@ -19,8 +60,12 @@ func Reference(c Config, tokens []int32) [][]float32 {
 	for i, t := range tokens {
 		x[i] = widen(w.embedding.row(int(t)))
 	}
-	for _, l := range w.layers {
-		c.attend(x, l)
+	for n, l := range w.layers {
+		c.attend(x, l, func(keys, values [][]float64) {
+			if cache != nil {
+				cache(n, keys, values)
+			}
+		})
 		for i := range x {
 			h := normalize(x[i], l.postNorm)
 			gate, up := l.gate.times(h), l.up.times(h)
@@ -40,7 +85,7 @@ func Reference(c Config, tokens []int32) [][]float32 {
 }
 
 // attend adds causal attention over all positions to x.
-func (c Config) attend(x [][]float64, l layer) {
+func (c Config) attend(x [][]float64, l layer, cache func(keys, values [][]float64)) {
 	queries, keys, values := make([][]float64, len(x)), make([][]float64, len(x)), make([][]float64, len(x))
 	for p := range x {
 		h := normalize(x[p], l.inputNorm)
@@ -48,6 +93,7 @@ func (c Config) attend(x [][]float64, l layer) {
 		c.rotate(queries[p], p)
 		c.rotate(keys[p], p)
 	}
+	cache(keys, values)
 	group := c.Heads / c.KVHeads
 	for p := range x {
 		out := make([]float64, c.Heads*c.HeadSize)

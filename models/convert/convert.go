@@ -25,6 +25,10 @@ type Options struct {
 	Float16   bool   // activations and KV are float16, as GPUs want them
 	Name      string // of the model, for messages; may be empty
 
+	// QuantizeKV, if not nil, makes the KV cache int8. It gets the directory of the model as it would be without, and returns how large the
+	// numbers of each layer's cache get.
+	QuantizeKV func(ctx context.Context, dir string) ([]CacheSizes, error)
+
 	// Temperature, if not nil, is for requests that ask for none, in place of what the file advises; 0 is greedy.
 	Temperature *float64
 
@@ -40,8 +44,9 @@ type Report struct {
 	Edges        nbits.Format // of the first and the last layer
 	Head         nbits.Format // of the product that gives logits
 	Embedding    nbits.Format
-	Exact        int // matrices whose values are bit for bit those of the source
-	Rounded      int // matrices that were rounded anew
+	KV           graph.DataType // of the cache
+	Exact        int            // matrices whose values are bit for bit those of the source
+	Rounded      int            // matrices that were rounded anew
 	SourceBytes  int64
 	Bytes        int64 // of the weights written
 	Duration     time.Duration
@@ -180,6 +185,11 @@ func writeGraph(ctx context.Context, dir string, s *source, o Options, report *R
 		return err
 	}
 	model, err := llama.Build(s.config, weights)
+	report.KV = s.config.Float()
+	if err == nil && o.QuantizeKV != nil {
+		report.KV = graph.Int8
+		model, err = quantizeCache(ctx, dir, s, o, weights, model)
+	}
 	if err != nil {
 		return err
 	}

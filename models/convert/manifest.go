@@ -19,7 +19,8 @@ const ManifestName = "manifest.json"
 type Manifest struct {
 	Program      string       `json:"program"` // that made the model, and its version
 	Architecture string       `json:"architecture"`
-	Float        string       `json:"float"`   // type of activations and KV
+	Float        string       `json:"float"`   // type of activations
+	KV           string       `json:"kv"`      // type of the KV cache
 	Weights      string       `json:"weights"` // forms, as a Report has them
 	Edges        string       `json:"edges"`
 	Head         string       `json:"head"`
@@ -117,7 +118,7 @@ func (r *Report) writeManifest(ctx context.Context, dir string, c llama.Config, 
 		return err
 	}
 	return llama.WriteJSON(filepath.Join(dir, ManifestName), Manifest{
-		Program: "ortserve " + buildinfo.Version, Architecture: r.Architecture, Float: c.Float().String(),
+		Program: "ortserve " + buildinfo.Version, Architecture: r.Architecture, Float: c.Float().String(), KV: r.KV.String(),
 		Weights: r.Weights.String(), Edges: r.Edges.String(), Head: r.Head.String(), Embedding: r.Embedding.String(),
 		Source: source, Files: files,
 	})

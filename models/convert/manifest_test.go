@@ -29,7 +29,7 @@ func TestManifest(t *testing.T) {
 		return convert.FileDigest{Name: filepath.Base(path), Size: int64(len(b)), SHA256: hex.EncodeToString(sum[:])}
 	}
 	want := convert.Manifest{
-		Program: got.Program, Architecture: "qwen3", Float: "float16",
+		Program: got.Program, Architecture: "qwen3", Float: "float16", KV: "float16",
 		Weights: "int8 block 64 asymmetric, float16 scales", Edges: "int8 block 64 asymmetric, float16 scales",
 		Head: "int8 block 64 asymmetric, float16 scales", Embedding: "int8 block 64 asymmetric, float16 scales",
 		Source: []convert.FileDigest{digest(filepath.Join(source, "config.json")), digest(filepath.Join(source, "model.safetensors"))},

@@ -131,6 +131,11 @@ func Float(name string, v float32) *Attribute {
 	return &Attribute{Name: name, Type: AttributeFloat, Float: v}
 }
 
+// String makes an attribute that is a text.
+func String(name, v string) *Attribute {
+	return &Attribute{Name: name, Type: AttributeString, String: v}
+}
+
 // Ints makes an attribute that is a list of integers.
 func Ints(name string, v ...int64) *Attribute {
 	return &Attribute{Name: name, Type: AttributeInts, Ints: v}

@@ -38,6 +38,45 @@ type Layer struct {
 	// Nil where the model has none, all of the graph's type.
 	QKVBias, OutputBias *graph.Tensor // [QKVRows] and [Hidden]
 	QueryNorm, KeyNorm  *graph.Tensor // [HeadSize], of each head before the rotary embedding; both or none
+
+	// KeyScale and ValueScale are what one step of the int8 cache is worth in each number of a row, float32 [KVHeads*HeadSize], keys after
+	// the rotary embedding. Every layer has both, or none: then the cache is of the graph's type. CacheScales makes them.
+	KeyScale, ValueScale *graph.Tensor
+}
+
+// CacheScales returns Layer's KeyScale and ValueScale of a layer for numbers of the cache up to these sizes. A number that was never seen
+// to be other than zero gets a scale too.
+func CacheScales(layer int, key, value []float32) (keyScale, valueScale *graph.Tensor) {
+	scales := func(side string, sizes []float32) *graph.Tensor {
+		s := make([]float32, len(sizes))
+		for i, v := range sizes {
+			s[i] = max(v, 1e-6) / 127
+		}
+		return graph.Float32Tensor(LayerName(layer)+"self_attn."+side+"_scale", []int64{int64(len(s))}, s...)
+	}
+	return scales("key", key), scales("value", value)
+}
+
+// cacheType returns the type of the cache, float or int8, as all layers have it.
+func (c Config) cacheType(layers []Layer) (graph.DataType, error) {
+	scaled := 0
+	for i, l := range layers {
+		for _, s := range []*graph.Tensor{l.KeyScale, l.ValueScale} {
+			if s == nil {
+				continue
+			}
+			if scaled++; s.Type != graph.Float32 || len(s.Dims) != 1 || s.Dims[0] != int64(c.KVHeads*c.HeadSize) {
+				return 0, fmt.Errorf("layer %d has scales of the cache %v %v, want float32 [%d]", i, s.Type, s.Dims, c.KVHeads*c.HeadSize)
+			}
+		}
+	}
+	switch scaled {
+	case 0:
+		return c.Float(), nil
+	case 2 * len(layers):
+		return graph.Int8, nil
+	}
+	return 0, fmt.Errorf("%d of %d scales of the cache: every layer has two, or none", scaled, 2*len(layers))
 }
 
 // Build makes the graph over the weights.
@@ -48,7 +87,11 @@ func Build(c Config, w Weights) (*graph.Model, error) {
 	if len(w.Layers) != c.Layers {
 		return nil, fmt.Errorf("weights of %d layers for a model of %d", len(w.Layers), c.Layers)
 	}
-	b := &builder{c: c, g: &graph.Graph{Name: "main_graph"}, known: map[*graph.Tensor]bool{}}
+	cache, err := c.cacheType(w.Layers)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{c: c, cache: cache, g: &graph.Graph{Name: "main_graph"}, known: map[*graph.Tensor]bool{}}
 	b.inputs()
 	b.lengths()
 	b.initializers(w.Cos, w.Sin)
@@ -88,6 +131,7 @@ func LayerName(i int) string { return fmt.Sprintf("model.layers.%d.", i) }
 // builder collects nodes. A node's outputs are named after it.
 type builder struct {
 	c     Config
+	cache graph.DataType // of past and present
 	g     *graph.Graph
 	known map[*graph.Tensor]bool
 	err   error // the first
@@ -124,7 +168,7 @@ func (b *builder) inputs() {
 	in(graph.Value("attention_mask", graph.Int64, "batch_size", "total_sequence_length"))
 	for i := range b.c.Layers {
 		for _, side := range []string{"key", "value"} {
-			in(graph.Value(fmt.Sprintf("past_key_values.%d.%s", i, side), b.c.Float(), "batch_size", b.c.KVHeads, "past_sequence_length", b.c.HeadSize))
+			in(graph.Value(fmt.Sprintf("past_key_values.%d.%s", i, side), b.cache, "batch_size", b.c.KVHeads, "past_sequence_length", b.c.HeadSize))
 		}
 	}
 	// An input with an initializer may be left out of a run; then the initializer is its value.
@@ -138,7 +182,7 @@ func (b *builder) outputs() {
 	out(graph.Value("logits", graph.Float32, "batch_size", 1, b.c.Vocab))
 	for i := range b.c.Layers {
 		for _, side := range []string{"key", "value"} {
-			out(graph.Value(fmt.Sprintf("present.%d.%s", i, side), b.c.Float(), "batch_size", b.c.KVHeads, "present_sequence_length", b.c.HeadSize))
+			out(graph.Value(fmt.Sprintf("present.%d.%s", i, side), b.cache, "batch_size", b.c.KVHeads, "present_sequence_length", b.c.HeadSize))
 		}
 	}
 }
@@ -239,12 +283,20 @@ func (b *builder) attention(layer int, p, x string, l Layer, w Weights) string {
 	}
 	past := func(side string) string { return fmt.Sprintf("past_key_values.%d.%s", layer, side) }
 	present := func(side string) string { return fmt.Sprintf("present.%d.%s", layer, side) }
-	attended := b.node(contrib, "GroupQueryAttention", p+"attention",
-		append(inputs, past("key"), past("value"), "seqlens_k", "total_sequence_length", w.Cos.Name, w.Sin.Name),
-		[]string{p + "attention.out", present("key"), present("value")},
+	inputs = append(inputs, past("key"), past("value"), "seqlens_k", "total_sequence_length", w.Cos.Name, w.Sin.Name)
+	attributes := []*graph.Attribute{
 		graph.Int("num_heads", int64(b.c.Heads)), graph.Int("kv_num_heads", int64(b.c.KVHeads)),
 		graph.Float("scale", float32(1/math.Sqrt(float64(b.c.HeadSize)))), graph.Int("local_window_size", int64(window)),
-		graph.Int("do_rotary", 1), graph.Int("rotary_interleaved", 0))
+		graph.Int("do_rotary", 1), graph.Int("rotary_interleaved", 0),
+	}
+	if b.cache == graph.Int8 {
+		b.initializers(l.KeyScale, l.ValueScale)
+		inputs = append(inputs, "", "", "", l.KeyScale.Name, l.ValueScale.Name)
+		attributes = append(attributes, graph.String("k_quant_type", "PER_CHANNEL"), graph.String("v_quant_type", "PER_CHANNEL"),
+			graph.Int("kv_cache_bit_width", 8))
+	}
+	attended := b.node(contrib, "GroupQueryAttention", p+"attention", inputs,
+		[]string{p + "attention.out", present("key"), present("value")}, attributes...)
 	return b.product(p+"o_proj", attended, l.Output, l.OutputBias)
 }
 

@@ -5,7 +5,7 @@
 //
 //	input_ids            int64   [batch_size, sequence_length]
 //	attention_mask       int64   [batch_size, total_sequence_length]; a row's sum is its length, new tokens included
-//	past_key_values.N.*  float32 or float16 [batch_size, KVHeads, past_sequence_length, HeadSize], key and value of each layer
+//	past_key_values.N.*  float32, float16 or int8 [batch_size, KVHeads, past_sequence_length, HeadSize], key and value of each layer
 //	num_logits_to_keep   int64 [1]; optional, 1 unless given, 0 keeps all
 //
 // Outputs: logits float32 [batch_size, min(num_logits_to_keep, sequence_length), Vocab], of the last positions, and
