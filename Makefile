@@ -48,7 +48,8 @@ test-templates: ## the chat templates of 71 published models, rendered as transf
 bench-tokenizer: model ## the tokenizer's speed beside Hugging Face's, and on input that makes tokenizers slow
 	ORTSERVE_TOKENIZERS=$$(test/tokenizer/fetch.sh) go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./test/tokenizer
 
-test-image: runtime model ## build the container image without a Docker engine and run it read-only (root, Debian; 4 minutes; TARGET=cuda for the other)
+test-image: runtime model ## build the container image without a Docker engine and run it read-only (root, Debian; 4 minutes; TARGET=cuda for the other, 4 GB)
+	$(if $(filter cuda,$(TARGET)),bin/fetch cuda >/dev/null)
 	ORTSERVE_IMAGE=$$(test/image/build.sh) go test -count=1 -v ./test/image ./scripts/sbom
 
 lint: ## formatting, vet, linters, directions between packages (the first run builds the linter, 80 s)
