@@ -2,12 +2,15 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"ortserve/sample"
 )
 
 // Options are the limits and modes of an Engine.
@@ -267,7 +270,11 @@ func (e *Engine) sample(seq *Sequence, row Row, logits Logits) {
 
 // accept gives a sequence the token that was drawn for it.
 func (e *Engine) accept(seq *Sequence, d drawn) {
-	if d.err != nil {
+	switch {
+	case errors.Is(d.err, sample.ErrBanned): // the request's own wish
+		seq.fail(d.err)
+		return
+	case d.err != nil:
 		seq.fail(fmt.Errorf("%w: %w", ErrInternal, d.err))
 		return
 	}

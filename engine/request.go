@@ -115,7 +115,7 @@ type Usage struct {
 	Decode           time.Duration // from the first sampled token to the last
 }
 
-// The errors of Submit and of Event.Err.
+// The errors of Submit and of Event.Err, beside sample.ErrBanned.
 var (
 	// ErrClosed: the engine is shutting down.
 	ErrClosed = errors.New("the server is shutting down")

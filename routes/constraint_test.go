@@ -119,3 +119,37 @@ func TestConstraintRefusals(t *testing.T) {
 		}
 	}
 }
+
+// TestBannedTokens: a form holds whatever logit_bias says, and where both leave no token the request is what is wrong, in each dialect's way.
+func TestBannedTokens(t *testing.T) {
+	w := newWorld(t, "no")
+	for _, sampling := range []string{`"temperature":0`, `"temperature":1`, `"top_k":3`} {
+		ask := func(path, more, bias string) reply {
+			if strings.HasPrefix(path, "/api/") {
+				return w.post(path, `{"model":"tiny:1b","messages":[{"role":"user","content":"hi"}],"format":{"enum":[1,2]},"options":{`+sampling+`,"logit_bias":`+bias+`}`+more+`}`)
+			}
+			return w.post(path, `{"model":"tiny:1b","max_tokens":9,"messages":[{"role":"user","content":"hi"}],"response_format":{"type":"json_schema","schema":{"enum":[1,2]}},`+
+				sampling+`,"logit_bias":`+bias+more+`}`)
+		}
+		const chat, none = "/v1/chat/completions", `[[49,false],[50,false]]`
+		for bias, want := range map[string]string{`[[49,false]]`: `"content":"2"`, `{"49":-100}`: `"content":"2"`, `{"49":-100,"50":-100}`: `"content":"`} {
+			if r := ask(chat, "", bias); r.status != http.StatusOK || !strings.Contains(r.body, want) {
+				t.Errorf("%s, %s: %d %s, want %s", sampling, bias, r.status, r.body, want)
+			}
+		}
+		for _, c := range []struct{ path, more, want string }{
+			{chat, "", `{"error":{"message":"logit_bias takes out every token that may come next","type":"invalid_request_error","param":"logit_bias","code":null}}`},
+			{chat, `,"logprobs":true`, `"param":"logit_bias"`},
+			{"/api/chat", `,"stream":false`, `{"error":"options.logit_bias takes out every token that may come next"}`},
+		} {
+			if r := ask(c.path, c.more, none); r.status != http.StatusBadRequest || !strings.Contains(r.body, c.want) {
+				t.Errorf("%s, %s %s: %d %s, want %s", sampling, c.path, c.more, r.status, r.body, c.want)
+			}
+		}
+		for _, path := range []string{chat, "/api/chat"} {
+			if r := ask(path, `,"stream":true`, none); !strings.Contains(r.body, "logit_bias takes out every token") || strings.Contains(r.body, "internal") {
+				t.Errorf("%s, %s streamed: %d %s", sampling, path, r.status, r.body)
+			}
+		}
+	}
+}

@@ -151,6 +151,8 @@ func explain(err error) *apiError {
 		return invalid("", "%s", engine.ErrNoPrompt.Error())
 	case errors.Is(err, engine.ErrToken):
 		return invalid("", "%s", err.Error())
+	case errors.Is(err, sample.ErrBanned):
+		return invalid("logit_bias", "%s", sample.ErrBanned.Error())
 	case errors.As(err, &overloaded):
 		return &apiError{kind: kindOverloaded, message: overloaded.Error(), retryAfter: overloaded.RetryAfter}
 	case errors.Is(err, engine.ErrClosed):

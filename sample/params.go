@@ -62,6 +62,16 @@ func (p Params) Separable() bool {
 	return reflect.ValueOf(p).IsZero()
 }
 
+// bans says whether LogitBias takes a token out.
+func (p Params) bans() bool {
+	for _, b := range p.LogitBias {
+		if math.IsInf(float64(b), -1) {
+			return true
+		}
+	}
+	return false
+}
+
 // ParamError says which parameter of a request cannot be used and why.
 type ParamError struct {
 	Param string // the name as the OpenAI dialect spells it

@@ -3,10 +3,16 @@ package sample
 import (
 	"errors"
 	"math"
+	"slices"
 )
 
-// ErrNoToken is the error of Sample for logits from which no token can be drawn: one is not a number, or all are minus infinity.
-var ErrNoToken = errors.New("the logits hold no usable number")
+// The errors of Sample and Resample.
+var (
+	// ErrNoToken: the logits are such that no token can be drawn: one is not a number, or all are minus infinity.
+	ErrNoToken = errors.New("the logits hold no usable number")
+	// ErrBanned: no token is left where Params.LogitBias takes some out.
+	ErrBanned = errors.New("logit_bias takes out every token that may come next")
+)
 
 // tail is how far below the largest scaled logit a token may lie and still be drawn. e^-32 times 128,256 tokens is less than
 // 2e-9 of the whole: below the 2^-24 by which a float32 logit is rounded.
@@ -34,7 +40,8 @@ func NewSampler(p Params, prompt []int32) *Sampler {
 // Separable is that of the sampler's parameters.
 func (s *Sampler) Separable() bool { return s.separable }
 
-// Sample draws the next token from logits [vocab] float32, which it changes. The token counts once Accept is told. The error is ErrNoToken.
+// Sample draws the next token from logits [vocab] float32, which it changes. The token counts once Accept is told. The errors are ErrNoToken and
+// ErrBanned.
 func (s *Sampler) Sample(logits []float32) (int32, error) {
 	s.adjust(logits)
 	s.attempt = 0
@@ -66,7 +73,7 @@ func (s *Sampler) adjust(logits []float32) {
 }
 
 // Resample draws anew from logits that Sample has changed, after the caller has set those of tokens that it does not want to minus
-// infinity. The error is ErrNoToken.
+// infinity. The errors are ErrNoToken and ErrBanned.
 func (s *Sampler) Resample(logits []float32) (int32, error) {
 	s.attempt++
 	return s.pick(logits)
@@ -87,6 +94,9 @@ func (s *Sampler) Accept(id int32) {
 func (s *Sampler) pick(logits []float32) (int32, error) {
 	top, ok := argmax(logits)
 	if !ok {
+		if s.p.bans() && !slices.ContainsFunc(logits, func(l float32) bool { return !math.IsInf(float64(l), -1) }) {
+			return 0, ErrBanned
+		}
 		return 0, ErrNoToken
 	}
 	if s.p.Temperature == 0 || s.p.TopK == 1 {

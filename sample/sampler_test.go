@@ -2,6 +2,7 @@ package sample
 
 import (
 	"cmp"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -617,4 +618,21 @@ func TestSumExp(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestBanned: that a request takes out all tokens is told from logits that are no numbers.
+func TestBanned(t *testing.T) {
+	out, nan := float32(math.Inf(-1)), float32(math.NaN())
+	f := func(want error, logits ...float32) {
+		t.Helper()
+		for _, temperature := range []float64{0, 1} {
+			s := NewSampler(Params{Temperature: temperature, LogitBias: map[int32]float32{0: out, 1: out}}, nil)
+			if _, err := s.Sample(logits); !errors.Is(err, want) {
+				t.Errorf("of %v: %v, want %v", logits, err, want)
+			}
+		}
+	}
+	f(ErrBanned, 1, 2)
+	f(ErrNoToken, 1, 2, nan)
+	f(nil, 1, 2, 3)
 }
