@@ -45,6 +45,16 @@ func templatesIn(t *testing.T, folder string) map[string]string {
 	return templates
 }
 
+// withTokens returns a conversation's variables with those of its model's tokens.
+func withTokens(t *testing.T, c conversation) json.RawMessage {
+	t.Helper()
+	var o map[string]json.RawMessage
+	if err := json.Unmarshal(c.Variables, &o); err != nil {
+		t.Fatal(err)
+	}
+	return json.RawMessage(`{"bos_token":"<s>","eos_token":"</s>",` + string(c.Variables[1:]))
+}
+
 // compareFamilies renders every conversation with every template, here and in Python.
 func compareFamilies(t *testing.T, with string, templates map[string]string) {
 	t.Helper()
@@ -52,12 +62,7 @@ func compareFamilies(t *testing.T, with string, templates map[string]string) {
 	var cases []renderCase
 	for _, name := range sortedKeys(templates) {
 		for _, c := range list {
-			var o map[string]json.RawMessage
-			if err := json.Unmarshal(c.Variables, &o); err != nil {
-				t.Fatal(err)
-			}
-			tokens := `"bos_token":"<s>","eos_token":"</s>",`
-			cases = append(cases, renderCase{name, json.RawMessage("{" + tokens + string(c.Variables[1:]))})
+			cases = append(cases, renderCase{name, withTokens(t, c)})
 		}
 	}
 	want := reference(t, with, templates, cases)
