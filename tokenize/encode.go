@@ -1,6 +1,9 @@
 package tokenize
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
 // Options says how a text is read.
 type Options struct {
@@ -20,8 +23,6 @@ type encoder struct {
 	symbols []symbol
 	ranks   [shortPiece]uint32
 	merged  [shortPiece]int32
-	next    []int32
-	prev    []int32
 	queue   mergeQueue
 	cache   [cacheSlots]cacheSlot
 	collect func(piece string) // takes the pieces instead of the model, where it is set
@@ -140,9 +141,12 @@ func (e *encoder) plainNormalized(text string, start, end int, o Options) func(*
 
 // plain appends the ids of a text without added tokens. first says that it starts where the whole text does.
 func (e *encoder) plain(s string, first bool) {
-	if len(s) >= parallelText && e.boundary != nil {
-		e.plainParallel(s, first)
-		return
+	if len(s) >= parallelText {
+		if parts := e.parts(s); len(parts) > 1 {
+			e.plainParallel(parts, first)
+			return
+		}
+		e.ids = slices.Grow(e.ids, len(s)/bytesPerID)
 	}
 	e.emit(s, first, 0)
 }

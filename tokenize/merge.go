@@ -44,56 +44,63 @@ func (e *encoder) mergeShort() {
 	e.ids = append(e.ids, sym[:n]...)
 }
 
-// mergeLong does the same in time linear in the symbols but for a small logarithm: symbols are a linked list, and a queue
-// holds the pairs to come by rank and position. An entry whose pair has changed since is known by its rank.
+// mergeLong does the same in time linear in the symbols but for a small logarithm: a queue holds the pairs to come by rank
+// and position. An entry whose pair has changed since is known by its rank.
+//
+// A symbol that was merged into the one on its left leaves a gap. The first and the last place of a gap hold its size,
+// negative, so that from a symbol both neighbours are found in one look, and a long piece needs no more memory than its
+// symbols and the queue.
 func (e *encoder) mergeLong() {
 	sym, pairs, q := e.symbols, &e.bpe.pairs, &e.queue
 	n := len(sym)
-	e.next, e.prev = grow(e.next, n), grow(e.prev, n)
-	next, prev := e.next, e.prev
 	q.reset()
-	for i := range n {
-		next[i], prev[i] = int32(i+1), int32(i-1)
-		if i+1 < n {
-			if rank, _ := pairs.get(sym[i], sym[i+1]); rank != noRank {
-				q.push(rank, int32(i))
-			}
+	for i := range n - 1 {
+		if rank, _ := pairs.get(sym[i], sym[i+1]); rank != noRank {
+			q.push(rank, int32(i))
 		}
 	}
 	for !q.empty() {
-		rank, at := q.pop()
-		if sym[at] < 0 || next[at] == int32(n) {
+		rank, pos := q.pop()
+		at := int(pos)
+		if sym[at] < 0 {
 			continue
 		}
-		right := next[at]
+		right := after(sym, at)
+		if right == n {
+			continue
+		}
 		now, id := pairs.get(sym[at], sym[right])
 		if now != rank {
 			continue
 		}
-		sym[at], sym[right] = id, noSymbol
-		after, before := next[right], prev[at]
-		next[at] = after
-		if after < int32(n) {
-			prev[after] = at
-			if r, _ := pairs.get(id, sym[after]); r != noRank {
-				q.push(r, at)
+		next := after(sym, right)
+		gap := symbol(next - at - 1)
+		sym[at], sym[right], sym[at+1], sym[next-1] = id, noSymbol, -gap, -gap
+		if next < n {
+			if r, _ := pairs.get(id, sym[next]); r != noRank {
+				q.push(r, pos)
 			}
 		}
-		if before >= 0 {
+		if at > 0 {
+			before := at - 1
+			if sym[before] < 0 {
+				before += int(sym[before])
+			}
 			if r, _ := pairs.get(sym[before], id); r != noRank {
-				q.push(r, before)
+				q.push(r, int32(before))
 			}
 		}
 	}
-	for i := int32(0); i < int32(n); i = next[i] {
+	for i := 0; i < n; i = after(sym, i) {
 		e.ids = append(e.ids, sym[i])
 	}
 }
 
-// grow returns a slice of n elements, the given one where it is large enough.
-func grow(s []int32, n int) []int32 {
-	if cap(s) < n {
-		return make([]int32, n)
+// after returns the place of the symbol that follows the one at i; len(sym) where none does.
+func after(sym []symbol, i int) int {
+	i++
+	if i < len(sym) && sym[i] < 0 {
+		i -= int(sym[i])
 	}
-	return s[:n]
+	return i
 }

@@ -3,6 +3,7 @@ package tokenize
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,9 @@ const (
 	parallelText = 256 << 10
 	partText     = 64 << 10
 )
+
+// bytesPerID is what a token of a long text has at the least, mostly: memory for as many ids is taken at once.
+const bytesPerID = 3
 
 // keptIDs is how many ids, and symbols of one piece, an idle encoder keeps memory for.
 const keptIDs = 1 << 18
@@ -33,7 +37,7 @@ func (t *Tokenizer) release(e *encoder) {
 		e.ids = nil
 	}
 	if cap(e.symbols) > keptIDs {
-		e.symbols, e.next, e.prev, e.queue = nil, nil, nil, mergeQueue{}
+		e.symbols, e.queue = nil, mergeQueue{}
 	}
 	select {
 	case t.idle <- e:
@@ -71,23 +75,32 @@ func (t *Tokenizer) parallel(n int, do func(e *encoder, i int)) {
 	}
 }
 
-// plainParallel does what plain does, in parts that give the same ids alone.
-func (e *encoder) plainParallel(s string, first bool) {
+// parts cuts a long text into parts that give the same ids alone; there is one where no such cut is known.
+func (e *encoder) parts(s string) []string {
 	var parts []string
-	for len(s) > 2*partText {
+	for e.boundary != nil && len(s) > 2*partText {
 		cut := e.boundary(s, partText)
 		if cut <= 0 {
 			break
 		}
 		parts, s = append(parts, s[:cut]), s[cut:]
 	}
-	parts = append(parts, s)
+	return append(parts, s)
+}
+
+// plainParallel does what plain does with a text that was cut into parts.
+func (e *encoder) plainParallel(parts []string, first bool) {
 	ids := make([][]int32, len(parts))
 	e.parallel(len(parts), func(w *encoder, i int) {
 		w.ids = w.ids[:0]
 		w.emit(parts[i], first && i == 0, 0)
 		ids[i] = append([]int32(nil), w.ids...)
 	})
+	total := 0
+	for _, part := range ids {
+		total += len(part)
+	}
+	e.ids = slices.Grow(e.ids, total)
 	for _, part := range ids {
 		e.ids = append(e.ids, part...)
 	}

@@ -1,6 +1,9 @@
 package tokenize
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+)
 
 // mergeQueue holds the pairs that may be merged and gives the one of the lowest rank, the leftmost of these. A long piece
 // has few different ranks, and the positions of one mostly come in order: each rank has a list of positions, which
@@ -65,6 +68,9 @@ func (q *mergeQueue) pop() (rank uint32, pos int32) {
 func (l *positionList) clear() { l.pos, l.head, l.heap = l.pos[:0], 0, false }
 
 func (l *positionList) push(pos int32) {
+	if len(l.pos) == cap(l.pos) {
+		l.pos = slices.Grow(l.pos, len(l.pos)+16) // twice, so that a long piece touches less memory on the way
+	}
 	if !l.heap && (len(l.pos) == l.head || l.pos[len(l.pos)-1] <= pos) {
 		l.pos = append(l.pos, pos)
 		return
