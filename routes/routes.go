@@ -55,6 +55,7 @@ func (s *server) app() *fiber.App {
 		ReadTimeout:           s.ReadTimeout,
 		IdleTimeout:           s.IdleTimeout,
 		ReadBufferSize:        16 << 10, // a request's headers; more is 431
+		ReduceMemoryUsage:     true,     // that buffer is given back while the answer is made
 		ErrorHandler:          s.rejected,
 	})
 	app.Server().CloseOnShutdown = true // the last answer on a connection says that it is the last
