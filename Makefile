@@ -7,7 +7,7 @@ LDFLAGS := -X ortserve/internal/buildinfo.version=$(VERSION)
 BIN := bin/ortserve
 LINT := golangci-lint run --allow-parallel-runners
 
-.PHONY: help build run runtime model test test-long test-clients test-openapi test-tokenizer bench-tokenizer test-templates test-image lint fmt bench bench-peers clean
+.PHONY: help build run runtime model test test-long test-web test-metrics test-clients test-openapi test-tokenizer bench-tokenizer test-templates test-image lint fmt bench bench-peers clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,12 @@ test-long: runtime model ## the long tests too
 test-clients: runtime ## the official clients in Go, Python and JavaScript, LangChain and LiteLLM, each on its tour (Node 20 with npm is needed)
 	cd test/clients && go test -race -count=1 -timeout 30m -v .
 
+test-web: runtime model ## the pages in Chromium, with screenshots in bin/test-web (on Debian, as root, it installs Chromium; npm is needed)
+	cd test/clients/browser && export $$(./setup.sh) && go test -race -count=1 -timeout 15m -v .
+
+test-metrics: runtime ## what deploy/ has for Prometheus and Grafana, against a Prometheus that reads a running server (on Debian, as root, it installs it)
+	test/metrics/setup.sh && go test -race -count=1 -timeout 10m -v ./test/metrics
+
 test-openapi: runtime ## requests made up from /openapi.json for half an hour (FOR=1h for longer)
 	cd test/clients && go test -race -count=1 -timeout 0 -run TestSchemathesis -v . -schemathesis $(or $(FOR),30m)
 
@@ -55,6 +61,7 @@ test-image: runtime model ## build the container image without a Docker engine a
 lint: ## formatting, vet, linters, directions between packages (the first run builds the linter, 80 s)
 	go tool -modfile=tools/go.mod $(LINT)
 	cd test/clients && go tool -modfile=../../tools/go.mod $(LINT)
+	cd test/clients/browser && go tool -modfile=../../../tools/go.mod $(LINT)
 
 fmt: ## format all Go files as lint wants them
 	go tool -modfile=tools/go.mod golangci-lint fmt

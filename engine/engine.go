@@ -47,6 +47,8 @@ type Engine struct {
 	sched *Scheduler
 	ended []*Sequence // of the step, its memory used again
 	draws []drawn     // likewise
+	// between is the time between two tokens of a sequence. Those of a draft that was right come at once.
+	between Histogram
 }
 
 // New starts an engine on m. The caller closes the engine before the model.
@@ -70,6 +72,8 @@ func New(m Model, o Options) *Engine {
 		wake:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 		idle:    make(chan struct{}),
+		stats:   Snapshot{Between: newHistogram(betweenBounds)},
+		between: newHistogram(betweenBounds),
 		sched: newScheduler(schedulerOptions{
 			slots: info.Slots, chunk: min(o.Chunk, info.Chunk), idle: info.Chunk,
 			logits: info.Logits, draft: draft, strict: o.Strict, shared: o.Shared,
@@ -287,6 +291,9 @@ func (e *Engine) accept(seq *Sequence, d drawn) {
 		}
 	}
 	seq.sampler.Accept(d.id)
+	if !seq.last.IsZero() {
+		e.between.observe(now.Sub(seq.last))
+	}
 	seq.accept(d, now)
 }
 

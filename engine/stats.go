@@ -23,6 +23,7 @@ type Snapshot struct {
 
 	Steps    uint64
 	StepTime time.Duration // spent in Forward and in what follows it
+	Between  Histogram     // time between two tokens of a sequence
 }
 
 // add counts a sequence that ended.
@@ -98,6 +99,8 @@ func (e *Engine) observe() {
 	if e.sched.prefill != nil {
 		s.Prefilling = 1
 	}
+	copy(s.Between.Counts, e.between.Counts)
+	s.Between.Sum = e.between.Sum
 	s.SlotTokens = s.SlotTokens[:0]
 	for i := range e.sched.slots {
 		s.SlotTokens = append(s.SlotTokens, len(e.sched.slots[i].tokens))
@@ -113,5 +116,6 @@ func (e *Engine) Snapshot() Snapshot {
 	s.Waiting += len(e.arrivals)
 	s.SlotTokens = append([]int(nil), s.SlotTokens...)
 	s.Finished = maps.Clone(s.Finished)
+	s.Between = s.Between.clone()
 	return s
 }

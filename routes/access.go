@@ -17,8 +17,8 @@ const (
 	accessOpen                    // nothing
 )
 
-// openPaths are served to everybody, with GET and HEAD. Everything that is not listed here or below needs a key, routes that do not
-// exist included.
+// openPaths are served to everybody, with GET and HEAD, and so are the pages' files. Everything that is not listed here or below needs a
+// key, routes that do not exist included.
 var openPaths = map[string]bool{"/": true, "/livez": true, "/readyz": true, "/health": true}
 
 // discoveryPaths are the ones that --public-discovery opens, with their method: editors that know no key for these ask them.
@@ -36,7 +36,7 @@ var adminPaths = []string{"/api/pull", "/api/push", "/api/create", "/api/copy", 
 func accessOf(method, path string) access {
 	reads := method == fiber.MethodGet || method == fiber.MethodHead
 	switch {
-	case method == fiber.MethodOptions, reads && openPaths[path]:
+	case method == fiber.MethodOptions, reads && (openPaths[path] || isPage(path)):
 		return accessOpen
 	case discoveryPaths[path] == method, reads && discoveryPaths[path] == fiber.MethodGet:
 		return accessDiscovery

@@ -36,6 +36,11 @@ var open = []string{
 	"GET /", "HEAD /", "GET /livez", "HEAD /livez", "GET /readyz", "HEAD /readyz", "GET /health", "HEAD /health",
 }
 
+// isOpen says whether a route needs no key: those, and the files of the pages.
+func isOpen(r fiber.Route) bool {
+	return slices.Contains(open, r.Method+" "+r.Path) || slices.Contains(pagePaths, r.Path)
+}
+
 // status sends a request with these header lines and returns the answer's status.
 func (w *world) status(method, path string, lines ...string) int {
 	w.t.Helper()
@@ -63,7 +68,7 @@ func TestEveryRouteNeedsAKey(t *testing.T) {
 	w := newWorld(t, "Hi", withKeys(t))
 	seen := map[string]bool{}
 	for _, r := range w.routed() {
-		isOpen := slices.Contains(open, r.Method+" "+r.Path)
+		isOpen := isOpen(r)
 		seen[r.Method+" "+r.Path] = true
 		f := func(path string, lines ...string) {
 			t.Helper()
@@ -179,7 +184,7 @@ func TestPublicDiscovery(t *testing.T) {
 		case "GET /api/version", "HEAD /api/version", "GET /api/tags", "HEAD /api/tags", "GET /v1/models", "HEAD /v1/models":
 			want = http.StatusOK
 		default:
-			if slices.Contains(open, r.Method+" "+r.Path) {
+			if isOpen(r) {
 				want = http.StatusOK
 			}
 		}

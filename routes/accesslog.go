@@ -13,8 +13,7 @@ import (
 
 // exchange is one request and its answer, as the log tells it.
 type exchange struct {
-	logger       *slog.Logger
-	now          func() time.Time
+	server       *server
 	id           string
 	begin        time.Time
 	method, path string
@@ -23,6 +22,8 @@ type exchange struct {
 	key       Key                 // who asked
 	keepAlive *time.Duration      // how long the model shall stay loaded; nil is as long as usual
 	model     string              // as the client called it, once it was found
+	served    string              // its own name
+	loading   time.Duration       // spent waiting for it
 	finish    engine.FinishReason // of what a model did
 	usage     engine.Usage
 	err       *apiError
@@ -32,7 +33,7 @@ type exchangeKey struct{}
 
 // newExchange gives the request its id: the client's, if it sent one that can stand in a header and a log, else a new one.
 func (s *server) newExchange(c *fiber.Ctx) (*exchange, error) {
-	x := &exchange{logger: s.Logger, now: s.now, begin: s.now(), method: c.Method(), path: c.Path()}
+	x := &exchange{server: s, begin: s.now(), method: c.Method(), path: c.Path()}
 	c.Locals(exchangeKey{}, x)
 	x.id = c.Get(fiber.HeaderXRequestID)
 	var err error
@@ -60,11 +61,12 @@ func plainID(id string) bool {
 	return id != "" && len(id) <= 128 && !strings.ContainsFunc(id, func(r rune) bool { return !strings.ContainsRune(plain, r) })
 }
 
-// log writes the exchange's line. Probes are told at debug level: there are many, and they say nothing.
+// log ends the exchange: it is counted, and its line is written. Probes and what pages load are told at debug level: there are many, and they say nothing.
 func (x *exchange) log(status int) {
+	x.count(status)
 	level := slog.LevelInfo
 	switch {
-	case x.path == "/livez" || x.path == "/readyz" || x.path == "/health":
+	case x.path == "/livez" || x.path == "/readyz" || x.path == "/health" || isPage(x.path) && x.path != "/":
 		level = slog.LevelDebug
 	case x.err != nil && x.err.kind == kindInternal:
 		level = slog.LevelError
@@ -74,7 +76,7 @@ func (x *exchange) log(status int) {
 		slog.String("method", clean(x.method)),
 		slog.String("path", clean(x.path)),
 		slog.Int("status", status),
-		slog.Int64("ms", x.now().Sub(x.begin).Milliseconds()),
+		slog.Int64("ms", x.server.now().Sub(x.begin).Milliseconds()),
 	}
 	if x.key.Name != "" {
 		attrs = append(attrs, slog.String("key", x.key.Name))
@@ -100,7 +102,7 @@ func (x *exchange) log(status int) {
 			attrs = append(attrs, slog.Any("cause", x.err.cause))
 		}
 	}
-	x.logger.LogAttrs(context.Background(), level, "request", attrs...)
+	x.server.Logger.LogAttrs(context.Background(), level, "request", attrs...)
 }
 
 // outcome is how the model's work ended: stop, length, cancelled or error.

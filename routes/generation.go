@@ -72,7 +72,7 @@ func (s *server) begin(c *fiber.Ctx, name string) (*generation, error) {
 	if g.name == "" {
 		g.name = model.Model.Name
 	}
-	g.x.model = g.name
+	g.x.model, g.x.served, g.x.loading = g.name, model.Model.Name, g.loading
 	return g, nil
 }
 
@@ -252,6 +252,7 @@ func (g *generation) next(ctx context.Context) (int, engine.Event, error) {
 	ev := a.event
 	g.x.usage.CompletionTokens += len(ev.Tokens)
 	g.server.spend(g.x.key, len(ev.Tokens))
+	g.server.Metrics.Generated(g.Model.Name, len(ev.Tokens))
 	switch {
 	case err != nil && g.ctx.Err() != nil:
 		err = context.Cause(g.ctx)

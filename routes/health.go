@@ -27,12 +27,6 @@ func (s *server) readyz(c *fiber.Ctx) error {
 	return s.livez(c)
 }
 
-// root is the text by which Ollama's clients know a server.
-func (s *server) root(c *fiber.Ctx) error {
-	c.Set(fiber.HeaderContentType, fiber.MIMETextPlainCharsetUTF8)
-	return c.SendString("Ollama is running")
-}
-
 // ollamaVersion is the version of Ollama's API that this server speaks. Clients compare it as numbers.
 const ollamaVersion = "0.33.0"
 

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+
+	"ortserve/models"
 )
 
 // props is the answer of GET /props: what llama.cpp's clients ask a server about its model.
@@ -29,22 +31,38 @@ type propsModalities struct {
 	Audio  bool `json:"audio"`
 }
 
-// getProps serves GET /props, of the default model or of ?model=NAME.
+// getProps serves GET /props, of the default model or of ?model=NAME. With ?autoload=false, llama.cpp's word for it, a model that is not
+// loaded stays so: it has no slots then.
 func (s *server) getProps(c *fiber.Ctx) error {
-	g, err := s.begin(c, c.Query("model"))
-	if err != nil {
-		return err
+	slots := 0
+	var m *models.Model
+	if c.Query("autoload") == "false" {
+		found, err := s.findModel(c.Query("model"))
+		if err != nil {
+			return err
+		}
+		m = found
+	} else {
+		g, err := s.begin(c, c.Query("model"))
+		if err != nil {
+			return err
+		}
+		defer g.done()
+		m = g.Model
 	}
-	defer g.done()
-	info := g.Engine.Info()
+	for _, l := range s.Pool.Loaded() {
+		if l.Model == m {
+			slots = l.Engine.Info().Slots
+		}
+	}
 	var none sampling
 	return sendJSON(c, openaiJSON, props{
 		DefaultGenerationSettings: propsSettings{
-			Params: settingsOf(map[string]any{"n_predict": -1}, none.params(g.Model.Generation, llamaDefaults)),
-			NCtx:   info.MaxLen,
+			Params: settingsOf(map[string]any{"n_predict": -1}, none.params(m.Generation, llamaDefaults)),
+			NCtx:   s.windowOf(m),
 		},
-		TotalSlots: info.Slots, ModelAlias: g.Model.Name, ModelPath: g.Model.Name, ChatTemplate: g.Model.ChatTemplate,
-		BOSToken: g.Model.BOSToken, EOSToken: g.Model.EOSToken, BuildInfo: "ortserve-" + strings.TrimPrefix(s.Version, "v"),
+		TotalSlots: slots, ModelAlias: m.Name, ModelPath: m.Name, ChatTemplate: m.ChatTemplate,
+		BOSToken: m.BOSToken, EOSToken: m.EOSToken, BuildInfo: "ortserve-" + strings.TrimPrefix(s.Version, "v"),
 	})
 }
 

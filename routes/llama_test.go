@@ -114,6 +114,8 @@ func TestPropsAndSlots(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d %s", path, r.status, r.body, status, want)
 		}
 	}
+	f("/props?autoload=false", 200, r.body)
+	f("/props?autoload=false&model=x", 404, `model 'x' not found`)
 	f("/slots", 200, `[{"id":0,"n_ctx":1048576,"n_past":0,"is_processing":false},{"id":1,"n_ctx":1048576,"n_past":0,"is_processing":false}]`)
 	f("/slots?fail_on_no_slot=1", 200, `[{`)
 	for range 2 {

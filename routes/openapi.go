@@ -66,13 +66,14 @@ var operations = []operation{
 	{method: "POST", path: "/tokenize", tag: tagLlama, summary: "Text or messages to token ids", request: tokenizeFields.schema(), answer: tokenizeAnswer{}},
 	{method: "POST", path: "/detokenize", tag: tagLlama, summary: "Token ids to text", request: detokenizeFields.schema(), answer: detokenizeAnswer{}},
 	{method: "POST", path: "/apply-template", tag: tagLlama, summary: "Messages to the text of a prompt", request: applyTemplateFields.schema(), required: []string{"messages"}, answer: templateAnswer{}},
-	{method: "GET", path: "/props", tag: tagLlama, summary: "What a model is served with", query: []string{"model"}, answer: props{}},
+	{method: "GET", path: "/props", tag: tagLlama, summary: "What a model is served with", query: []string{"model", "autoload"}, answer: props{}},
 	{method: "GET", path: "/slots", tag: tagLlama, summary: "What the slots do; no text is shown", query: []string{"model", "fail_on_no_slot"}, answer: []slotState{}},
 
-	{method: "GET", path: "/", tag: tagServer, summary: "The text by which Ollama's clients know a server", answer: ""},
+	{method: "GET", path: "/", tag: tagServer, summary: "The chat page for browsers; for others the text by which Ollama's clients know a server", answer: ""},
 	{method: "GET", path: "/livez", tag: tagServer, summary: "Whether the process works", answer: health{}},
 	{method: "GET", path: "/readyz", tag: tagServer, summary: "Whether requests should come here", answer: health{}},
 	{method: "GET", path: "/health", tag: tagServer, summary: "The same as /readyz", answer: health{}},
+	{method: "GET", path: "/metrics", tag: tagServer, summary: "What the server counts, in Prometheus's format", answer: ""},
 	{method: "GET", path: "/openapi.json", tag: tagServer, summary: "This description", answer: schema{}},
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"ortserve/internal/metrics"
 	"ortserve/models"
 	"ortserve/models/hub"
 	"ortserve/pool"
@@ -14,11 +15,12 @@ import (
 // Options are what New needs. The zero value of a field takes the default in brackets.
 type Options struct {
 	Pool    *pool.Pool
-	Store   *models.Store // what /api/pull and the other routes of the store change [they are refused]
-	Hub     *hub.Hub      // where /api/pull brings models from [it is refused]
-	Version string        // of this program, told by /api/version
-	Logger  *slog.Logger  // [slog.Default()]
-	Ready   func() bool   // whether /readyz says so; false while models load and while the server drains [always]
+	Store   *models.Store    // what /api/pull and the other routes of the store change [they are refused]
+	Hub     *hub.Hub         // where /api/pull brings models from [it is refused]
+	Version string           // of this program, told by /api/version
+	Logger  *slog.Logger     // [slog.Default()]
+	Metrics *metrics.Metrics // of NewMetrics, served by GET /metrics [new ones]
+	Ready   func() bool      // whether /readyz says so; false while models load and while the server drains [always]
 
 	Keys            *Keys             // who may use the server [everybody; see OpenAdmin, AllowHosts, AllowOrigins]
 	OpenAdmin       bool              // without Keys, whether everybody may change what the server holds too
@@ -65,10 +67,14 @@ func (s *server) app() *fiber.App {
 	app.Use(s.around)
 
 	app.Get("/", s.root)
+	for _, path := range pagePaths {
+		app.Get(path, s.page)
+	}
 	app.Get("/openapi.json", s.openAPI)
 	app.Get("/livez", s.livez)
 	app.Get("/readyz", s.readyz)
 	app.Get("/health", s.readyz)
+	app.Get("/metrics", s.getMetrics())
 
 	for _, v1 := range []string{"/v1", ""} {
 		app.Post(v1+"/chat/completions", s.chatCompletions)
@@ -106,6 +112,7 @@ func (s *server) app() *fiber.App {
 	app.Get("/api/version", s.version)
 	app.Get("/version", s.version)
 
+	s.know(app)
 	app.Server().Handler = s.known(app)
 	return app
 }

@@ -29,7 +29,9 @@ type server struct {
 	shares   shares
 	guesses  guesses
 	grammars *grammar.Cache
-	arrivals sync.Map // *fasthttp.RequestHeader -> *arrival
+	arrivals sync.Map        // *fasthttp.RequestHeader -> *arrival
+	routes   map[string]bool // the paths that are served
+	prefixes []string        // those that paths with a model's name begin with
 	// now and newID are replaced in tests, so that answers can be compared byte for byte.
 	now   func() time.Time
 	newID func() (string, error)
@@ -42,6 +44,9 @@ func newServer(o Options) *server {
 	}
 	if o.Ready == nil {
 		o.Ready = func() bool { return true }
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(o.Version, o.Pool)
 	}
 	defaultTo(&o.BodyLimit, 16<<20)
 	defaultTo(&o.ReadTimeout, 15*time.Second)

@@ -91,9 +91,17 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 		Models: list, Store: store, Default: home.DefaultModel, Open: l.open, Need: l.need, Limit: l.limit(),
 		KeepAlive: c.KeepAlive, Queue: c.Queue, Logger: log,
 	})
+	observed := routes.NewMetrics(buildinfo.Version, p)
+	if c.MetricsAddr != "" {
+		end, err := serveMetrics(ctx, c.MetricsAddr, observed.Handler(), log)
+		if err != nil {
+			return err
+		}
+		defer end()
+	}
 	var draining atomic.Bool
 	app := routes.New(routes.Options{
-		Pool: p, Store: store, Hub: h, Version: buildinfo.Version, Logger: log,
+		Pool: p, Store: store, Hub: h, Version: buildinfo.Version, Metrics: observed, Logger: log,
 		Ready:          func() bool { return !draining.Load() && p.Ready() },
 		StallTimeout:   c.StallTimeout,
 		RequestTimeout: c.RequestTimeout,

@@ -46,8 +46,9 @@ type Serve struct {
 	DrainDelay     time.Duration
 	Drain          time.Duration
 
-	LogLevel  slog.Level
-	LogFormat string // "text" or "json"
+	MetricsAddr string // where the metrics are served without a key; empty: nowhere
+	LogLevel    slog.Level
+	LogFormat   string // "text" or "json"
 }
 
 // ModelSource is one model to serve.
@@ -97,7 +98,7 @@ func (c *Serve) flags() *flagSet {
 
 	f.group = "Address"
 	f.add(&option{
-		name: "addr", arg: "HOST:PORT", set: c.setAddr,
+		name: "addr", arg: "HOST:PORT", set: func(v string) error { return setAddr(&c.Addr, v) },
 		help: `where to listen (127.0.0.1:9112). An address that other machines can
 reach needs keys, or --insecure-no-auth.`,
 	})
@@ -169,7 +170,12 @@ says no (5s): the time a load balancer takes to notice. SIGINT skips it.`)
 	f.duration(&c.Drain, "drain", 0, maxDays, `how long running requests may then take to end (20s). What still runs
 after it is cut off.`)
 
-	f.group = "Log"
+	f.group = "Observation"
+	f.add(&option{
+		name: "metrics-addr", arg: "HOST:PORT", set: func(v string) error { return setAddr(&c.MetricsAddr, v) },
+		help: `where to serve /metrics to everybody who can reach it, without a key.
+The main address has it too, for whoever has a key.`,
+	})
 	f.add(&option{
 		name: "log-level", arg: "LEVEL", help: `debug, info, warn or error (info). Prompts and answers are in none.`,
 		set: func(v string) error {
@@ -283,7 +289,7 @@ func (c *Serve) setKeepAlive(v string) error {
 	return nil
 }
 
-func (c *Serve) setAddr(v string) error {
+func setAddr(addr *string, v string) error {
 	_, port, err := net.SplitHostPort(v)
 	if err != nil {
 		return errors.New("must be HOST:PORT, like 127.0.0.1:9112")
@@ -291,6 +297,6 @@ func (c *Serve) setAddr(v string) error {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return errors.New("must end with a port between 0 (any free one) and 65535")
 	}
-	c.Addr = v
+	*addr = v
 	return nil
 }

@@ -1,0 +1,82 @@
+package routes
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/adaptor"
+
+	"ortserve/internal/metrics"
+	"ortserve/pool"
+)
+
+// NewMetrics returns the metrics of a server of that version with the models of that pool, for Options.
+func NewMetrics(version string, p *pool.Pool) *metrics.Metrics {
+	return metrics.New(version, func() []metrics.Model {
+		var all []metrics.Model
+		for _, r := range p.Running() {
+			now := r.Engine.Snapshot()
+			slots := now.SlotTokens
+			for len(slots) < r.Engine.Info().Slots { // nothing has run yet
+				slots = append(slots, 0)
+			}
+			all = append(all, metrics.Model{
+				Name: r.Model.Name, Running: now.Running + now.Prefilling, Waiting: now.Waiting, SlotTokens: slots, MaxLen: now.MaxLen,
+				Bytes: r.Bytes, Limit: p.Limit, Steps: now.Steps, StepSeconds: now.StepTime.Seconds(), Between: metrics.Histogram(now.Between),
+			})
+		}
+		return all
+	})
+}
+
+// getMetrics returns the handler of GET /metrics.
+func (s *server) getMetrics() fiber.Handler { return adaptor.HTTPHandler(s.Metrics.Handler()) }
+
+// routeOf returns the route that serves a path, "other" where there is none: there are as many as the program has.
+func (s *server) routeOf(path string) string {
+	if s.routes[path] {
+		return path
+	}
+	for _, below := range s.prefixes {
+		if strings.HasPrefix(path, below) {
+			return below + "{model}"
+		}
+	}
+	return "other"
+}
+
+// know remembers the routes of the app.
+func (s *server) know(app *fiber.App) {
+	s.routes = map[string]bool{}
+	for _, r := range app.GetRoutes(true) {
+		if below, ok := strings.CutSuffix(r.Path, "+"); ok {
+			s.prefixes = append(s.prefixes, below)
+			continue
+		}
+		s.routes[r.Path] = true
+	}
+}
+
+// count tells the metrics of a request that has ended.
+func (x *exchange) count(status int) {
+	kind := ""
+	if x.err != nil {
+		row := errorTable[x.err.kind]
+		if kind = row.code; kind == "" {
+			kind = row.typ
+		}
+	}
+	m := x.server.Metrics
+	m.Answered(x.server.routeOf(x.path), strconv.Itoa(status), kind)
+	if x.finish == "" {
+		return
+	}
+	u := x.usage
+	m.Worked(metrics.Work{
+		Model: x.served, Reason: x.outcome(),
+		PromptTokens: u.PromptTokens, CachedTokens: u.CachedTokens, CompletionTokens: u.CompletionTokens,
+		DraftTokens: u.DraftTokens, AcceptedTokens: u.AcceptedTokens,
+		Loading: x.loading, Queue: u.Queue, Prefill: u.Prefill, Decode: u.Decode, Whole: x.server.now().Sub(x.begin),
+	})
+}
