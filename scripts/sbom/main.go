@@ -1,10 +1,10 @@
 // Command sbom writes what an image of this program is made of, for the people who must know: a software bill of materials in
-// CycloneDX's format, and the licences of all Go modules that are in the program.
+// CycloneDX's format, and the licences of all Go modules and of the pages' libraries that are in the program.
 //
 //	go run ./scripts/sbom [-cuda] -version V -out DIR PROGRAM
 //
-// The modules are those that Go recorded in PROGRAM, listed by cyclonedx-gomod; the runtime library is added from the pins. Debian's
-// packages are not listed: an image has its own list of them, which scanners read.
+// The modules are those that Go recorded in PROGRAM, listed by cyclonedx-gomod; the runtime library is added from the pins, the pages'
+// libraries from web/vendor.sh. Debian's packages are not listed: an image has its own list of them, which scanners read.
 package main
 
 import (
@@ -66,12 +66,21 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	bom, err := withWheels(listed, wheels)
+	libraries, err := pageLibraries()
+	if err != nil {
+		return err
+	}
+	bom, err := withParts(listed, wheels, libraries)
 	if err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(*out, "sbom.cdx.json"), bom, 0o644); err != nil {
 		return err
+	}
+	for _, l := range libraries {
+		if err := l.copyLicence(*out); err != nil {
+			return err
+		}
 	}
 	return licences(ctx, flags.Arg(0), *out)
 }
@@ -81,8 +90,8 @@ func modules(ctx context.Context, path, version string) ([]byte, error) {
 	return output(ctx, "go", "tool", "-modfile=tools/sbom/go.mod", "cyclonedx-gomod", "bin", "-json", "-std", "-version", version, "-output", "-", path)
 }
 
-// withWheels adds what wheels bring to a bill of materials, as components that the program depends on.
-func withWheels(bom []byte, wheels []home.Wheel) ([]byte, error) {
+// withParts adds what wheels bring, and the pages' libraries, to a bill of materials, as components that the program depends on.
+func withParts(bom []byte, wheels []home.Wheel, libraries []pageLibrary) ([]byte, error) {
 	var doc map[string]any
 	if err := json.Unmarshal(bom, &doc); err != nil {
 		return nil, fmt.Errorf("the bill of materials: %w", err)
@@ -101,6 +110,12 @@ func withWheels(bom []byte, wheels []home.Wheel) ([]byte, error) {
 		components = append(components, map[string]any{
 			"bom-ref": ref, "type": "library", "name": w.Package, "version": w.Version, "purl": ref, "scope": "required",
 			"hashes": []any{map[string]any{"alg": "SHA-256", "content": w.SHA256}},
+		})
+	}
+	for _, l := range libraries {
+		refs = append(refs, l.purl())
+		components = append(components, map[string]any{
+			"bom-ref": l.purl(), "type": "library", "name": l.name, "version": l.version, "purl": l.purl(), "scope": "required",
 		})
 	}
 	for _, d := range dependencies {

@@ -83,6 +83,14 @@ func TestSBOM(t *testing.T) {
 	if c := listed["onnxruntime"]; c.Version != wheel.Version || len(c.Hashes) != 1 || c.Hashes[0].Content != wheel.SHA256 {
 		t.Errorf("the runtime library is listed as %+v", c)
 	}
+	if c := listed["@highlightjs/cdn-assets"]; c.PURL != "pkg:npm/%40highlightjs/cdn-assets@11.12.0" || listed["dompurify"].Version == "" || listed["marked"].Version == "" {
+		t.Errorf("of the pages' libraries one is listed as %+v", c)
+	}
+	for _, name := range []string{"@highlightjs/cdn-assets", "dompurify", "marked"} {
+		if _, err := os.Stat(filepath.Join(out, "licenses", "npm", filepath.FromSlash(name), "LICENSE")); err != nil {
+			t.Error(err)
+		}
+	}
 	if _, ok := listed["std"]; !ok {
 		t.Error("Go's own library is not listed")
 	}
