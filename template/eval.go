@@ -7,16 +7,21 @@ import (
 )
 
 // The limits of a render. Steps bound its work: evaluated nodes, visited items, and bytes of text that is made, so that
-// the same render always ends the same way; the time is for what steps do not see.
+// the same render always ends the same way; the time is for what steps do not see. What a template is given adds to the first two:
+// that a prompt is longer than the model's window is for those to say who know the window.
 const (
 	maxSteps  = 1_000_000
 	maxText   = 4 << 20 // bytes of the prompt, and of any text made on the way
 	maxCalls  = 64      // macros inside macros
 	maxTime   = 10 * time.Second
 	bytesStep = 128 // bytes of text that count as one step
+
+	stepsPerValue = 64            // that a value of the input adds
+	passes        = 8             // over the input's text, whose steps it adds
+	mostSteps     = 10 * maxSteps // whatever the input is
 )
 
-var tooLong = fmt.Sprintf("makes a text of more than %d bytes", maxText)
+var tooLong = fmt.Sprintf("makes a text of more than %d bytes beside what it is given", maxText)
 
 // evaluator is the state of one render.
 type evaluator struct {
@@ -24,16 +29,25 @@ type evaluator struct {
 	out      *builder
 	line     int
 	steps    int
+	maxSteps int
+	maxText  int
 	calls    int
 	now      func() time.Time
 	deadline time.Time
 }
 
-func newEvaluator(context *scope, now func() time.Time) *evaluator {
+// newEvaluator returns the evaluator of a template that is given context, made of in.
+func newEvaluator(context *scope, in Input) *evaluator {
+	now := in.Now
 	if now == nil {
 		now = time.Now
 	}
-	return &evaluator{scope: newScope(context), out: &builder{}, now: now, deadline: time.Now().Add(maxTime)}
+	bytes, values := in.size()
+	return &evaluator{
+		scope: newScope(context), out: &builder{}, now: now, deadline: time.Now().Add(maxTime),
+		maxText:  maxText + bytes,
+		maxSteps: min(maxSteps+values*stepsPerValue+passes*bytes/bytesStep, mostSteps),
+	}
 }
 
 // scope holds variables, few, so that a list of them is faster than a map. What is not in it is looked up in its parent.
@@ -80,8 +94,8 @@ func (s *scope) get(name string) value {
 func (e *evaluator) spend(n int) error {
 	before := e.steps
 	e.steps += n
-	if e.steps > maxSteps {
-		return &Error{Text: fmt.Sprintf("takes more than %d steps", maxSteps)}
+	if e.steps > e.maxSteps {
+		return &Error{Text: fmt.Sprintf("takes more than %d steps", e.maxSteps)}
 	}
 	if before>>10 != e.steps>>10 && time.Now().After(e.deadline) {
 		return &Error{Text: fmt.Sprintf("takes longer than %s", maxTime)}
@@ -91,7 +105,7 @@ func (e *evaluator) spend(n int) error {
 
 // made counts text that was made, of n bytes.
 func (e *evaluator) made(n int) error {
-	if n > maxText {
+	if n > e.maxText {
 		return &Error{Text: tooLong}
 	}
 	return e.spend(n / bytesStep)
@@ -141,7 +155,7 @@ func (e *evaluator) at(line int) { e.line = line }
 
 func (e *evaluator) print(t text) error {
 	e.out.join(t)
-	if e.out.len() > maxText {
+	if e.out.len() > e.maxText {
 		return &Error{Text: tooLong}
 	}
 	return e.spend(len(t.s) / bytesStep)

@@ -95,21 +95,25 @@ func TestDeepInput(t *testing.T) {
 	}
 }
 
-// What people send must pass: a long conversation, a long message.
+// What is larger than any window must pass: that it is, is told by those who know the window, with both numbers.
 func TestLimitsLeaveRoom(t *testing.T) {
 	long := Input{AddGenerationPrompt: true, EOS: "</s>"}
 	for range 1000 {
 		long.Messages = append(long.Messages, Message{Role: "user", Content: strings.Repeat("word ", 100)}, Message{Role: "assistant", Content: "ok"})
 	}
-	large := Input{EOS: "</s>", Messages: []Message{{Role: "user", Content: strings.Repeat("ü<", 600_000)}}}
+	large := Input{EOS: "</s>", Messages: []Message{{Role: "user", Content: strings.Repeat("ü<", 2_000_000)}}}
+	many := Input{EOS: "</s>"}
+	for range 10_000 {
+		many.Messages = append(many.Messages, Message{Role: "user", Content: "x"}, Message{Role: "assistant", Content: "y"})
+	}
 	for name, source := range templatesIn(t, "testdata/templates") {
 		parsed, err := Parse(source, llamaTokens())
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, in := range []Input{long, large} {
+		for _, in := range []Input{long, large, many} {
 			p, err := parsed.Render(in)
-			if err != nil || len(p.Text) < 500_000 {
+			if err != nil || len(p.Text) < 100_000 {
 				t.Errorf("%s: %d bytes, %v", name, len(p.Text), err)
 			}
 		}

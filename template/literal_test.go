@@ -166,7 +166,7 @@ func TestOriginIsKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := newEvaluator(context, nil)
+		e := newEvaluator(context, Input{})
 		if _, err := e.run(parsed.body); err != nil {
 			t.Fatal(err)
 		}

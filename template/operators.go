@@ -76,8 +76,8 @@ func (e *evaluator) repeat(a, b value) (value, bool, error) {
 	n = max(n, 0)
 	switch a := a.(type) {
 	case text:
-		if n > maxText {
-			n = maxText + 1
+		if n > int64(e.maxText) {
+			n = int64(e.maxText) + 1
 		}
 		if err := e.made(len(a.s) * int(n)); err != nil {
 			return nil, false, err
@@ -87,8 +87,8 @@ func (e *evaluator) repeat(a, b value) (value, bool, error) {
 		if a.kind > kindTuple {
 			return nil, false, nil
 		}
-		if n > maxSteps {
-			n = maxSteps + 1
+		if n > int64(e.maxSteps) {
+			n = int64(e.maxSteps) + 1
 		}
 		if err := e.spend(len(a.items) * int(n)); err != nil {
 			return nil, false, err

@@ -35,13 +35,47 @@ func (t *Template) Render(in Input) (p Prompt, err error) {
 	if err != nil {
 		return Prompt{}, err
 	}
-	e := newEvaluator(context, in.Now)
+	e := newEvaluator(context, in)
 	e.hide(t.hidden)
 	if _, err := e.run(t.body); err != nil {
 		return Prompt{}, e.where(err)
 	}
 	out := e.out.text()
 	return Prompt{Text: out.s, Literal: t.special.literal(out)}, nil
+}
+
+// size returns how many bytes of text and how many values a template is given.
+func (in Input) size() (bytes, values int) {
+	var count func(v any)
+	count = func(v any) {
+		values++
+		switch v := v.(type) {
+		case string:
+			bytes += len(v)
+		case []any:
+			for _, of := range v {
+				count(of)
+			}
+		case map[string]any:
+			for name, of := range v {
+				bytes += len(name)
+				count(of)
+			}
+		case Object:
+			for _, m := range v {
+				bytes += len(m.Name)
+				count(m.Value)
+			}
+		}
+	}
+	for _, m := range in.Messages {
+		count(m.Role)
+		count(m.Content)
+		count(m.Fields)
+	}
+	count(in.Tools)
+	count(in.Variables)
+	return bytes, values
 }
 
 // variables are what transformers gives a template.
