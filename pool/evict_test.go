@@ -30,7 +30,7 @@ type stable struct {
 func newStable(t *testing.T, limit int64, keep time.Duration, names ...string) *stable {
 	s := &stable{t: t, open: map[string]bool{}}
 	s.Pool = New(Options{
-		Models: described(names...), Limit: limit, KeepAlive: &keep, Logger: slog.New(slog.DiscardHandler),
+		Models: described(names...), Limit: limit, KeepAlive: &keep, Queue: 128, Logger: slog.New(slog.DiscardHandler),
 		Need: func(*models.Model) (int64, error) { return 1, nil },
 		Open: func(_ context.Context, m *models.Model) (*Loaded, error) {
 			time.Sleep(time.Second)
@@ -360,32 +360,40 @@ func TestFailedLoadIsTriedAgain(t *testing.T) {
 	})
 }
 
-// The number of requests that wait for loads is bounded.
+// The number of requests that wait for loads is bounded; one may always wait, or a queue of none would keep models from being loaded.
 func TestQueueForLoads(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStable(t, 0, -1, "a:x")
-		s.Queue = 3
-		var full, served atomic.Int32
-		var all sync.WaitGroup
-		for range 10 {
-			all.Go(func() {
-				_, release, err := s.Get(t.Context(), "a:x", User{})
-				if over := new(engine.OverloadedError); errors.As(err, &over) && strings.Contains(err.Error(), "--queue") {
-					full.Add(1)
-				} else if err == nil {
-					served.Add(1)
-					release()
-				}
-			})
-		}
-		all.Wait()
-		if full.Load() != 7 || served.Load() != 3 {
-			t.Errorf("%d were refused and %d served, want 7 and 3", full.Load(), served.Load())
-		}
-		for range 10 { // loaded, nobody waits
-			s.use("a:x", User{})()
-		}
-	})
+	f := func(queue, serves int32) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) { queueForLoads(t, queue, serves) })
+	}
+	f(3, 3)
+	f(0, 1)
+}
+
+func queueForLoads(t *testing.T, queue, serves int32) {
+	t.Helper()
+	s := newStable(t, 0, -1, "a:x")
+	s.Queue = int(queue)
+	var full, served atomic.Int32
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() {
+			_, release, err := s.Get(t.Context(), "a:x", User{})
+			if over := new(engine.OverloadedError); errors.As(err, &over) && strings.Contains(err.Error(), "--queue") {
+				full.Add(1)
+			} else if err == nil {
+				served.Add(1)
+				release()
+			}
+		})
+	}
+	all.Wait()
+	if full.Load() != 10-serves || served.Load() != serves {
+		t.Errorf("a queue of %d: %d were refused and %d served, want %d served", queue, full.Load(), served.Load(), serves)
+	}
+	for range 10 { // loaded, nobody waits
+		s.use("a:x", User{})()
+	}
 }
 
 // After Close nothing is given out, and a load that runs is given up.

@@ -61,7 +61,7 @@ type Options struct {
 	Limit   int64                                // bytes that all may take [any number]
 	// KeepAlive is how long a model stays after its last request; negative is for ever [for ever for Models, else DefaultKeepAlive].
 	KeepAlive *time.Duration
-	Queue     int          // requests that may wait for models to be loaded [128]
+	Queue     int          // requests that may wait for models to be loaded; one always may
 	Logger    *slog.Logger // [slog.Default()]
 }
 
@@ -92,9 +92,6 @@ type Pool struct {
 func New(o Options) *Pool {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
-	}
-	if o.Queue <= 0 {
-		o.Queue = 128
 	}
 	p := &Pool{
 		Options: o,
@@ -174,13 +171,13 @@ func (p *Pool) join(ctx context.Context, m *models.Model, by User) (*entry, erro
 			wait = e.done
 		}
 		if !isDone(wait) && !waits {
-			if p.waiting >= p.Queue {
+			if waiting := p.waiting; waiting >= max(p.Queue, 1) {
 				if !e.draining {
 					p.left(e)
 				}
 				p.mu.Unlock()
 				return nil, &engine.OverloadedError{
-					Text:       fmt.Sprintf("%d requests wait for models to be loaded, as many as may (--queue)", p.Queue),
+					Text:       fmt.Sprintf("%d requests wait for models to be loaded, the limit is %d (--queue)", waiting, p.Queue),
 					RetryAfter: retryAfter,
 				}
 			}

@@ -19,7 +19,7 @@ import (
 
 // fixed returns a pool of these models.
 func fixed(all []*models.Model, open Opener) *Pool {
-	return New(Options{Models: all, Open: open, Logger: slog.New(slog.DiscardHandler)})
+	return New(Options{Models: all, Open: open, Queue: 128, Logger: slog.New(slog.DiscardHandler)})
 }
 
 // described returns models of these names.

@@ -20,7 +20,7 @@ func TestStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	p := New(Options{Store: store, Default: "default:x", Open: nothing, Logger: slog.New(slog.DiscardHandler)})
+	p := New(Options{Store: store, Default: "default:x", Open: nothing, Queue: 128, Logger: slog.New(slog.DiscardHandler)})
 	defer func() {
 		if err := p.Close(t.Context()); err != nil {
 			t.Error(err)

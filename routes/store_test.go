@@ -39,7 +39,7 @@ func newStoreWorld(t *testing.T, set ...func(*world, *Options)) (*world, *testhu
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	all := append([]func(*world, *Options){func(w *world, o *Options) {
-		w.pool = pool.New(pool.Options{Store: store, Default: "tiny:1b", Open: func(_ context.Context, m *models.Model) (*pool.Loaded, error) {
+		w.pool = pool.New(pool.Options{Store: store, Default: "tiny:1b", Queue: 8, Open: func(_ context.Context, m *models.Model) (*pool.Loaded, error) {
 			tok, err := tokenize.Load(m.Dir)
 			if err != nil {
 				return nil, err

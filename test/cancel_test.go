@@ -144,6 +144,27 @@ func TestQueuedClientGone(t *testing.T) {
 	shortly(t, s)
 }
 
+// TestNoQueue: a queue of none is none, not the default.
+func TestNoQueue(t *testing.T) {
+	s := startTiny(t, append(endless, "--slots", "1", "--queue", "0")...)
+	running := open(t, t.Context(), http.MethodPost, s.URL+"/api/generate", endlessGenerate)
+	defer running.Body.Close()
+	firstLine(t, bufio.NewReader(running.Body), `"response"`)
+	a := post(t, s.URL+"/v1/completions", `{"prompt":"Hi","max_tokens":1}`)
+	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "--queue") {
+		t.Errorf("without a free slot: %d %s", a.status, a.body)
+	}
+	running.Body.Close()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if a = post(t, s.URL+"/v1/completions", `{"prompt":"Hi","max_tokens":1}`); a.status == http.StatusOK {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("its slot is not free: %d %s", a.status, a.body)
+		}
+	}
+}
+
 // TestQueueFull: what neither runs nor may wait is refused at once, with the time to try again.
 func TestQueueFull(t *testing.T) {
 	s := startTiny(t, append(endless, "--slots", "1", "--queue", "1")...)
@@ -178,6 +199,11 @@ func TestQueueFull(t *testing.T) {
 			}
 		case <-time.After(20 * time.Second):
 			t.Fatalf("a request over the queue's bound was not refused; log:\n%s", s.Log())
+		}
+	}
+	for _, path := range []string{"/livez", "/readyz", "/health"} { // no slot and no place in the queue is needed
+		if a := get(t, s.URL+path); a.status != http.StatusOK {
+			t.Errorf("%s of a full server is %d", path, a.status)
 		}
 	}
 	select {
