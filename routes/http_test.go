@@ -40,6 +40,7 @@ func TestBodyLimit(t *testing.T) {
 	}
 	f("/v1/chat/completions", 64<<10, 400, "messages is empty")
 	f("/v1/chat/completions", 64<<10+1, 413, `{"error":{"message":"the body is larger than 65536 bytes","type":"invalid_request_error","param":null,"code":"request_too_large"}}`)
+	f("/v1/messages", 64<<10+1, 413, `{"type":"error","error":{"type":"request_too_large","message":"the body is larger than 65536 bytes"}`)
 	f("/api/generate", 8<<20, 413, `{"error":"the body is larger than 65536 bytes"}`)
 
 	endless := "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" +
@@ -82,6 +83,41 @@ func TestMalformedHTTP(t *testing.T) {
 	f("nonsense\r\n\r\n", 400, `"type":"invalid_request_error"`)
 }
 
+// TestRefusedConnections: what is refused before all of it is read gets its answer, whatever it still sends, and then the connection ends.
+func TestRefusedConnections(t *testing.T) {
+	w := newWorld(t, "Hi", withKeys(t), func(_ *world, o *Options) { o.BodyLimit, o.ReadTimeout = 64<<10, 500*time.Millisecond })
+	f := func(what, request string, status int) {
+		t.Helper()
+		conn := w.dial()
+		sent := make(chan error, 1)
+		go func() {
+			_, err := io.WriteString(conn, request)
+			sent <- err
+		}()
+		b, err := io.ReadAll(conn)
+		if want := fmt.Sprintf("HTTP/1.1 %d ", status); err != nil || !strings.HasPrefix(string(b), want) || strings.Count(string(b), "HTTP/1.1 ") != 1 ||
+			!strings.Contains(string(b), "\r\nConnection: close\r\n") {
+			t.Errorf("%s: %v %.300q, want %s and the end", what, err, b, want)
+		}
+		if err := <-sent; err != nil {
+			t.Errorf("%s: %v while it was sent", what, err)
+		}
+	}
+	const key, post = "X-Api-Key: sesame\r\n", "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+	large := strings.Repeat("x", 1<<20)
+	f("a long header", "GET / HTTP/1.1\r\nHost: localhost\r\nX: "+large[:64<<10]+"\r\n\r\n", 431)
+	f("a header of a mebibyte", "GET / HTTP/1.1\r\nHost: localhost\r\nX: "+large+"\r\n\r\n", 431)
+	f("500 headers", "GET / HTTP/1.1\r\nHost: localhost\r\n"+strings.Repeat("X-Header: "+large[:100]+"\r\n", 500)+"\r\n", 431)
+	f("a long path", "GET /"+large[:64<<10]+" HTTP/1.1\r\nHost: localhost\r\n\r\n", 431)
+	f("a body too large", fmt.Sprintf("%s%sContent-Length: %d\r\n\r\n%s", post, key, len(large), large), 413)
+	f("chunks without end", post+key+"Transfer-Encoding: chunked\r\n\r\n"+strings.Repeat("1000\r\n"+large[:0x1000]+"\r\n", 64), 413)
+	f("a body too large that asks first", post+key+"Expect: 100-continue\r\nContent-Length: 1000000\r\n\r\n", 413)
+	f("no key and a body", fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", post, len(large), large), 401)
+	f("a body that stops", post+key+"Content-Length: 10\r\n\r\n{", 408)
+	f("no HTTP", "nonsense\r\n\r\n", 400)
+	f("two lengths", post+key+"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400)
+}
+
 // A request that does not arrive in time is a 408, and its connection ends.
 func TestSlowRequest(t *testing.T) {
 	w := newWorld(t, "Hi", func(_ *world, o *Options) { o.ReadTimeout = 100 * time.Millisecond })
@@ -96,11 +132,27 @@ func TestSlowRequest(t *testing.T) {
 	f("POST /v1/chat/compl", `"code":"request_not_received"`)
 }
 
+// A connection that lies idle is closed, without an answer that nobody asked for.
+func TestIdleConnection(t *testing.T) {
+	w := newWorld(t, "Hi", func(_ *world, o *Options) { o.IdleTimeout = 100 * time.Millisecond })
+	conn := w.dial()
+	if _, err := io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 200 ") || strings.Count(string(b), "HTTP/1.1 ") != 1 {
+		t.Errorf("%v %q", err, b)
+	}
+	if s := newServer(Options{}); s.IdleTimeout != 2*time.Minute || s.ReadTimeout != 15*time.Second || s.BodyLimit != 16<<20 {
+		t.Errorf("the defaults are %s, %s, %d bytes", s.IdleTimeout, s.ReadTimeout, s.BodyLimit)
+	}
+}
+
 // A body is JSON whatever is said of it, except where it would have to be unpacked.
 func TestContentTypes(t *testing.T) {
 	w := newWorld(t, "Hi")
 	const body = `{"model":"tiny:1b","prompt":"hi","stream":false}`
-	for _, typ := range []string{"", "application/json", "application/x-www-form-urlencoded", "text/plain"} {
+	for _, typ := range []string{"", "application/json", "application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x"} {
 		if r := w.do(http.MethodPost, "/api/generate", body, "Content-Type", typ); r.status != http.StatusOK {
 			t.Errorf("%q: %d %s", typ, r.status, r.body)
 		}

@@ -59,10 +59,13 @@ func (s *server) app() *fiber.App {
 		ReadBufferSize:        16 << 10, // a request's headers; more is 431
 		ReduceMemoryUsage:     true,     // that buffer is given back while the answer is made
 		ErrorHandler:          s.rejected,
+
+		DisablePreParseMultipartForm: true, // a body is JSON whatever its content type says
 	})
 	app.Server().CloseOnShutdown = true // the last answer on a connection says that it is the last
 	app.Server().ExpectHandler = s.expect(app)
 	app.Server().HeaderReceived = s.arrived
+	app.Server().ConnState = boundSendBuffer
 
 	app.Use(s.around)
 

@@ -139,7 +139,8 @@ func (s *server) rejected(c *fiber.Ctx, err error) error {
 		}
 	}
 	s.cors(c)
-	if tooLarge := new(fiber.Error); errors.As(err, &tooLarge) && tooLarge.Code == fiber.StatusRequestEntityTooLarge && !errors.Is(err, errNotSent) {
+	if large := new(fiber.Error); errors.As(err, &large) && !errors.Is(err, errNotSent) &&
+		(large.Code == fiber.StatusRequestEntityTooLarge || large.Code == fiber.StatusRequestHeaderFieldsTooLarge) {
 		discard(c.Context().Conn())
 	}
 	err = s.fail(c, x, err)
@@ -208,7 +209,7 @@ func (s *server) expect(app *fiber.App) func(*fasthttp.RequestCtx) int {
 	}
 }
 
-// discard reads what a client still sends of a body that nobody wants, until it pauses, within bounds. A connection that is closed
+// discard reads what a client still sends of a request that nobody wants, until it pauses, within bounds. A connection that is closed
 // while bytes arrive is reset, and the client would see that in place of the answer.
 func discard(conn net.Conn) {
 	const (
@@ -227,6 +228,20 @@ func discard(conn net.Conn) {
 			return
 		}
 		total += n
+	}
+}
+
+// sendBuffer is how much of an answer the kernel keeps for a client that does not read, 64 KiB; Linux takes twice that for its own books.
+// Unbounded it grows to megabytes, more than most answers, and such a client would hold its slot however long --stall-timeout is.
+const sendBuffer = 64 << 10
+
+// boundSendBuffer is told of each connection.
+func boundSendBuffer(conn net.Conn, state fasthttp.ConnState) {
+	if state != fasthttp.StateNew {
+		return
+	}
+	if tcp, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
+		_ = tcp.SetWriteBuffer(sendBuffer) // fails where the connection is closed already
 	}
 }
 

@@ -18,7 +18,7 @@ func TestSlowReader(t *testing.T) {
 	const stall = time.Second
 	s := start(t, "--slots", "4", "--stall-timeout", stall.String(), "--deterministic")
 	addr := strings.TrimPrefix(s.URL, "http://")
-	f := func(name string, q question, sip func(net.Conn) error) {
+	f := func(name string, dial func(*testing.T, string) *net.TCPConn, q question, sip func(net.Conn) error) {
 		t.Helper()
 		neighbours := make([]question, 3)
 		alone := make([]answer, len(neighbours))
@@ -27,9 +27,9 @@ func TestSlowReader(t *testing.T) {
 			alone[i] = ask(t, addr, neighbours[i])
 		}
 
-		conn := dialSmall(t, addr)
+		conn := dial(t, addr)
 		defer conn.Close()
-		q.streaming, q.prompt, q.tokens = true, letters(9, 30), endless
+		q.streaming, q.prompt = true, letters(9, 30)
 		if _, err := sendOn(t, conn, q); err != nil {
 			t.Fatal(err)
 		}
@@ -68,9 +68,12 @@ func TestSlowReader(t *testing.T) {
 		}
 		t.Logf("%s: cut off %s after it began: %s", name, took.Round(time.Millisecond), line[0][strings.Index(line[0], "finish="):])
 	}
-	f("reads nothing, openai", question{api: openai, id: "none-openai"}, func(net.Conn) error { return nil })
-	f("reads nothing, ollama", question{api: ollama, id: "none-ollama"}, func(net.Conn) error { return nil })
-	f("ten bytes a second", question{api: openai, id: "sips"}, func(c net.Conn) error {
+	nothing := func(net.Conn) error { return nil }
+	f("reads nothing, openai", dialSmall, question{api: openai, id: "none-openai", tokens: endless}, nothing)
+	f("reads nothing, ollama", dialSmall, question{api: ollama, id: "none-ollama", tokens: endless}, nothing)
+	// An answer of a megabyte does not fit the buffers of a connection as it comes.
+	f("reads nothing, ordinary buffers", dialPlain, question{api: openai, id: "none-plain", tokens: 4000}, nothing)
+	f("ten bytes a second", dialSmall, question{api: openai, id: "sips", tokens: endless}, func(c net.Conn) error {
 		_, err := c.Read(make([]byte, 1))
 		return err
 	})
@@ -80,8 +83,17 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// dialSmall connects such that few events fill the buffers on the way: the receive buffer is small, and so are the segments, by whose
-// size the server's kernel chooses its send buffer. With the loopback interface's segments that is 2.6 MB, more than most answers.
+// dialPlain connects as clients do.
+func dialPlain(t *testing.T, addr string) *net.TCPConn {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn.(*net.TCPConn)
+}
+
+// dialSmall connects such that few events fill the buffers on the way: the receive buffer and the segments are small.
 func dialSmall(t *testing.T, addr string) *net.TCPConn {
 	t.Helper()
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
