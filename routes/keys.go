@@ -123,23 +123,27 @@ func (k *Keys) refresh(now time.Time, log *slog.Logger) {
 	log.Info("the key file was read again", "keys", len(k.file))
 }
 
-// find returns the key that text is. It takes as long for a wrong one as for a right one.
+// find returns the key that text is. How long it takes says nothing of how near text is to a key.
 func (k *Keys) find(text string, now time.Time, log *slog.Logger) (Key, bool) {
 	k.mu.Lock()
 	k.refresh(now, log)
 	file := k.file
 	k.mu.Unlock()
 	hash := sha256.Sum256([]byte(text))
-	var found Key
-	ok := 0
-	for _, list := range [][]Key{k.fixed, file} {
-		for i := range list {
-			if is := subtle.ConstantTimeCompare(hash[:], list[i].hash[:]); is == 1 {
-				found, ok = list[i], 1
-			}
-		}
+	at := 0 // one more than the key's place in both lists; 0 is nowhere
+	for i := range k.fixed {
+		at = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(hash[:], k.fixed[i].hash[:]), i+1, at)
 	}
-	return found, ok == 1
+	for i := range file {
+		at = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(hash[:], file[i].hash[:]), len(k.fixed)+i+1, at)
+	}
+	switch {
+	case at == 0:
+		return Key{}, false
+	case at <= len(k.fixed):
+		return k.fixed[at-1], true
+	}
+	return file[at-1-len(k.fixed)], true
 }
 
 // parseKeys reads the lines of a key file. Errors name the line, never the key.

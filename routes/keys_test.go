@@ -4,9 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +82,84 @@ func TestKeyFile(t *testing.T) {
 	if keys, err := LoadKeys("", "", ""); keys != nil || err != nil {
 		t.Errorf("no keys are %v, %v", keys, err)
 	}
+}
+
+// timingSamples is how many keys TestKeyTiming looks up of each sort; welch's bound is the one of dudect (Reparaz, Balasch and Verbauwhede,
+// "Dude, is my code constant time?", 2017).
+const (
+	timingSamples = 1_000_000
+	welchBound    = 4.5
+)
+
+// TestKeyTiming: how long a wrong key takes does not tell how much of it is right. The statistic is shown to see a comparison that ends at the
+// first difference.
+func TestKeyTiming(t *testing.T) {
+	const right = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	near, far := right[:len(right)-1]+"x", "x"+right[1:] // of one size, so that they lie alike in memory
+	var lines strings.Builder
+	for i := range 8 {
+		fmt.Fprintf(&lines, "other%d:g:inference:%d%s\n", i, i, right)
+	}
+	keys := &Keys{}
+	var err error
+	if keys.file, err = parseKeys("a:g:inference:" + right + "\n" + lines.String()); err != nil {
+		t.Fatal(err)
+	}
+	log, now := newServer(Options{}).Logger, time.Now()
+	find := func(text string) { keys.find(text, now, log) }
+	samples := timingSamples
+	if testing.Short() {
+		samples /= 20
+	}
+	if s := welch(samples, find, near, far); math.Abs(s) > welchBound {
+		t.Errorf("a key that is nearly right against one that is not: t is %.1f", s)
+	}
+	naive := func(text string) {
+		for range 8 {
+			for i := range right {
+				if text[i] != right[i] {
+					break
+				}
+			}
+		}
+	}
+	if s := welch(samples, naive, near, far); math.Abs(s) < welchBound {
+		t.Errorf("the statistic does not see a comparison that ends at the first difference: t is %.1f", s)
+	}
+}
+
+// welch calls f n times with texts drawn at random from a and b, and returns Welch's t of how long it took with each. The longest tenth
+// is left out: it is the machine's doing.
+func welch(n int, f func(text string), a, b string) float64 {
+	texts := [2]string{a, b}
+	r := rand.New(rand.NewPCG(1, 2))
+	which, took := make([]uint8, n), make([]float64, n)
+	for i := range which {
+		which[i] = uint8(r.IntN(2))
+	}
+	for i, k := range which {
+		text := texts[k]
+		begin := time.Now()
+		f(text)
+		took[i] = float64(time.Since(begin))
+	}
+	sorted := slices.Clone(took)
+	slices.Sort(sorted)
+	most := sorted[n-n/10]
+	var count, sum, squares [2]float64
+	for i, k := range which {
+		if took[i] < most {
+			count[k]++
+			sum[k] += took[i]
+			squares[k] += took[i] * took[i]
+		}
+	}
+	var mean, variance [2]float64
+	for k := range 2 {
+		mean[k] = sum[k] / count[k]
+		variance[k] = (squares[k] - sum[k]*mean[k]) / (count[k] - 1)
+	}
+	return (mean[0] - mean[1]) / math.Sqrt(variance[0]/count[0]+variance[1]/count[1])
 }
 
 // fileWorld is a world whose keys are those lines.
