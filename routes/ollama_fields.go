@@ -124,6 +124,9 @@ func keepAliveField[T any](of func(*T) **time.Duration) field[T] {
 			}
 			d = time.Duration(f * float64(time.Second))
 		case kindText:
+			if v.text == "" {
+				return nil
+			}
 			var err error
 			if d, err = time.ParseDuration(v.text); err != nil {
 				f, ferr := strconv.ParseFloat(v.text, 64)

@@ -224,8 +224,11 @@ func (g *generation) params(s *sampling, d sample.Params) (sample.Params, []int3
 // biasSchema is an object of numbers by token id, or llama.cpp's list of pairs.
 var biasSchema = schema{"anyOf": []schema{{"type": "object"}, listOf(schema{"type": "array", "items": schema{"type": []string{"number", "boolean"}}})}}
 
-// maxBias is the largest number that logit_bias may add or take away: OpenAI's limit.
-const maxBias = 100
+// The limits of logit_bias: OpenAI's largest number that it may add or take away, and how many tokens it may name.
+const (
+	maxBias       = 100
+	maxBiasTokens = 1024
+)
 
 // readBias reads logit_bias: {"15": -2.5}, or llama.cpp's [[15, -2.5], [16, false]], where false takes the token out.
 func readBias(at string, v value) (map[int32]float32, error) {
@@ -244,6 +247,9 @@ func readBias(at string, v value) (map[int32]float32, error) {
 		}
 		bias[int32(n)] = float32(f)
 		return nil
+	}
+	if n := len(v.members) + len(v.list); n > maxBiasTokens {
+		return nil, invalid(at, "%s names %d tokens, at most %d are allowed", at, n, maxBiasTokens)
 	}
 	switch v.kind {
 	case kindObject:

@@ -111,6 +111,8 @@ func TestTokenFields(t *testing.T) {
 	}
 	g(`"logit_bias":{"512":1}`, "logit_bias names the token 512, and the vocabulary has 512")
 	g(`"logit_bias":{"a":1}`, "is no token id")
+	g(`"logit_bias":`+list(1025, `[1,1]`), "logit_bias names 1025 tokens, at most 1024 are allowed")
+	g(`"logit_bias":{"1":1e400}`, "logit_bias.1 must be a number")
 	g(`"logit_bias":{"1":101}`, "logit_bias.1 must be a number between -100 and 100, or false")
 	g(`"logit_bias":{"1":true}`, "must be a number between -100 and 100, or false")
 	g(`"logit_bias":[["text",1]]`, "a text in the place of a token id is not supported")

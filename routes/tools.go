@@ -244,6 +244,9 @@ var toolChoiceSchema = schema{"anyOf": []schema{{"type": "string", "enum": []str
 func readToolChoice(at string, v value, t *toolbox) error {
 	switch v.kind {
 	case kindText:
+		if v.text == "" {
+			return nil
+		}
 		choices := map[string]toolChoice{"none": chooseNone, "auto": chooseAuto, "required": chooseRequired, "any": chooseRequired}
 		c, ok := choices[v.text]
 		if !ok {
