@@ -5,12 +5,16 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"ortserve/internal/testenv"
+	"ortserve/internal/testmodel"
 )
 
 // stream opens a generation of n tokens, endless if n is 0, and reads its first line.
@@ -57,6 +61,37 @@ func TestDrain(t *testing.T) {
 	}
 	f("SIGTERM", syscall.SIGTERM, "--drain-delay", "0s")
 	f("SIGINT skips the delay", syscall.SIGINT, "--drain-delay", "1h")
+}
+
+// TestDrainWhileLoading: what a loaded model answers may end though another model still loads. What the second one computes before it is ready
+// takes as long as it took the first.
+func TestDrainWhileLoading(t *testing.T) {
+	dir := t.TempDir()
+	if err := testmodel.Write(dir, testmodel.Config{Positions: window + 1}); err != nil {
+		t.Fatal(err)
+	}
+	prefix := filepath.Join(dir, "prefix.txt")
+	if err := os.WriteFile(prefix, []byte(strings.Repeat("1 2 3 ", 1500)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := testenv.Launch(t, binary, append([]string{
+		"serve", "--addr", "127.0.0.1:0", "--model", "tiny=" + dir, "--model", "second=" + dir, "--shared-prefix", prefix,
+		"--drain-delay", "0s", "--drain", "20s",
+	}, endless...)...)
+	s.WaitListening(t)
+	s.WaitLog(t, regexp.MustCompile(`msg="model loaded" model=tiny`))
+	lines := stream(t, s, `,"num_predict":1000`)
+	if code, err := testenv.Status(t.Context(), s.URL+"/readyz"); err != nil || code != http.StatusServiceUnavailable {
+		t.Fatalf("while a model loads /readyz is %d, %v", code, err)
+	}
+	s.Signal(t, syscall.SIGTERM)
+	var last generated
+	if line := lastLine(t, lines); json.Unmarshal([]byte(line), &last) != nil || !last.Done || last.EvalCount != 1000 {
+		t.Errorf("the running answer ended with %s", line)
+	}
+	if code := s.Wait(t); code != 0 {
+		t.Errorf("exit code %d, log:\n%s", code, s.Log())
+	}
 }
 
 // TestDrainDelay: during the delay the server still serves, and /readyz says no.

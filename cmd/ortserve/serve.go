@@ -140,7 +140,7 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 			loaded, ready = nil, true
 			log.Info("ready", "models", p.Served())
 		case sig := <-signals:
-			if !ready {
+			if !ready && !p.Serving() {
 				return nil // nothing runs
 			}
 			draining.Store(true)

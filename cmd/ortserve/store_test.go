@@ -54,6 +54,12 @@ func TestStoreCommands(t *testing.T) {
 	if len(lines) != 2 || !strings.HasPrefix(lines[1], "org/tiny:1b   "+all[0].Digest[:12]+"   ") || strings.Index(lines[0], "MODIFIED") != strings.Index(lines[1], all[0].Modified.Local().Format("2006-01-02")) {
 		t.Errorf("list:\n%s", out)
 	}
+	if out, _ := commandLine(t, 0, "tokenize", "--model", "org/tiny:1b", "--count"); out != "0\n" { // of no text
+		t.Errorf("tokenize: %q", out)
+	}
+	if _, errs := commandLine(t, 1, "tokenize", "--model", "org/other:1b"); !strings.Contains(errs, "--model org/other:1b: ") {
+		t.Errorf("tokenize: %s", errs)
+	}
 	var one modelInfo
 	out, _ = commandLine(t, 0, "show", "org/tiny:1b", "--json")
 	if err := json.Unmarshal([]byte(out), &one); err != nil || one.Digest != all[0].Digest {

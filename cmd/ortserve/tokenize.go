@@ -140,8 +140,11 @@ func (c *tokenizeCommand) decode(ctx context.Context) error {
 		}
 		if len(word) > 0 {
 			id, perr := strconv.ParseInt(string(word), 10, 32)
-			if perr != nil || id < 0 {
+			if perr != nil {
 				return fmt.Errorf("%q is no token id", word)
+			}
+			if err := c.known(int32(id)); err != nil {
+				return err
 			}
 			if err := c.write(s.Next([]int32{int32(id)})); err != nil {
 				return err
@@ -153,6 +156,14 @@ func (c *tokenizeCommand) decode(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// known refuses an id that stands for nothing.
+func (c *tokenizeCommand) known(id int32) error {
+	if id < 0 || int(id) >= c.tok.Vocab() {
+		return fmt.Errorf("%d is no token id of this model, whose vocabulary has %d", id, c.tok.Vocab())
+	}
+	return nil
 }
 
 // write writes a text, and hands it on where more input has to be waited for.
@@ -217,6 +228,11 @@ func (c *tokenizeCommand) decodeLine(line []byte) ([]byte, error) {
 	if in.IDs == nil {
 		return nil, errors.New(`"ids" is missing`)
 	}
+	for _, id := range *in.IDs {
+		if err := c.known(id); err != nil {
+			return nil, err
+		}
+	}
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
@@ -231,7 +247,7 @@ func strictJSON(line []byte, v any) error {
 	if err := d.Decode(v); err != nil {
 		return err
 	}
-	if d.More() {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows the object")
 	}
 	return nil

@@ -68,7 +68,7 @@ func Start(t testing.TB, binary string, args ...string) *Server {
 	t.Helper()
 	Runtime(t) // says what to run where it is missing
 	s := Launch(t, binary, append([]string{"serve", "--addr", "127.0.0.1:0"}, args...)...)
-	s.URL = "http://" + s.WaitLog(t, regexp.MustCompile(`msg=listening .*\baddr="?([0-9.:]+)`))[1]
+	s.WaitListening(t)
 	s.waitReady(t)
 	t.Cleanup(func() {
 		select {
@@ -81,6 +81,12 @@ func Start(t testing.TB, binary string, args ...string) *Server {
 		}
 	})
 	return s
+}
+
+// WaitListening waits until the server has a port, and sets URL.
+func (s *Server) WaitListening(t testing.TB) {
+	t.Helper()
+	s.URL = "http://127.0.0.1:" + s.WaitLog(t, regexp.MustCompile(`msg=listening .*\baddr="?(?:[0-9.]+|\[::\]):([0-9]+)`))[1]
 }
 
 // Launch starts binary with args and waits for nothing. At the end of the test it is killed if it still runs.
