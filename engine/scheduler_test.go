@@ -318,6 +318,30 @@ func TestStopMatcherHoldsLittle(t *testing.T) {
 	}
 }
 
+// TestStopMatcherBounded: as many and as long stop strings as a request may have, all of them nearly there, hold back no more than one of them,
+// and a mebibyte passes. The bound only guards against a hang.
+func TestStopMatcherBounded(t *testing.T) {
+	const longest = 256
+	m := stopMatcher{}
+	for i := range 32 {
+		m.stops = append(m.stops, strings.Repeat("a", longest-2)+"é"[:1]+string(rune('a'+i)))
+	}
+	begin, size := time.Now(), 0
+	for range 1 << 18 {
+		safe, found := m.feed("aaaa")
+		if found || len(m.held) >= longest {
+			t.Fatalf("found %v, %d bytes are held back", found, len(m.held))
+		}
+		size += len(safe)
+	}
+	if size += len(m.flush()); size != 1<<20 {
+		t.Errorf("%d bytes of %d came through", size, 1<<20)
+	}
+	if took := time.Since(begin); took > 2*time.Minute {
+		t.Errorf("it took %s", took)
+	}
+}
+
 // BenchmarkDecodeStep is the engine's own part of a decode step of eight sequences.
 func BenchmarkDecodeStep(b *testing.B) {
 	s := newScheduler(schedulerOptions{slots: 8, chunk: 64, idle: 64})

@@ -10,16 +10,20 @@ import (
 	"testing"
 )
 
-// examples are the least bodies of routes that a model works for, but for their closing brace.
+// examples are the least bodies of routes, but for their closing brace.
 var examples = map[string]string{
-	"/v1/chat/completions":      `{"messages":[{"role":"user","content":"hi"}]`,
-	"/v1/completions":           `{"prompt":"hi"`,
-	"/v1/responses":             `{"input":"hi"`,
-	"/v1/messages":              `{"messages":[{"role":"user","content":"hi"}]`,
-	"/v1/messages/count_tokens": `{"messages":[{"role":"user","content":"hi"}]`,
-	"/api/generate":             `{"model":"tiny:1b","stream":false,"prompt":"hi"`,
-	"/api/chat":                 `{"model":"tiny:1b","stream":false,"messages":[{"role":"user","content":"hi"}]`,
-	"/completion":               `{"prompt":"hi"`,
+	"/v1/chat/completions":              `{"messages":[{"role":"user","content":"hi"}]`,
+	"/v1/chat/completions/input_tokens": `{"messages":[{"role":"user","content":"hi"}]`,
+	"/v1/completions":                   `{"prompt":"hi"`,
+	"/v1/responses":                     `{"input":"hi"`,
+	"/v1/responses/input_tokens":        `{"input":"hi"`,
+	"/v1/score":                         `{"prompt":"###","continuations":["$"]`,
+	"/v1/messages":                      `{"messages":[{"role":"user","content":"hi"}]`,
+	"/v1/messages/count_tokens":         `{"messages":[{"role":"user","content":"hi"}]`,
+	"/api/generate":                     `{"model":"tiny:1b","stream":false,"prompt":"hi"`,
+	"/api/chat":                         `{"model":"tiny:1b","stream":false,"messages":[{"role":"user","content":"hi"}]`,
+	"/api/create":                       `{"model":"new:1b","from":"tiny:1b","stream":false`,
+	"/completion":                       `{"prompt":"hi"`,
 }
 
 // numbersOf returns the members of a request that are numbers, with the names of the objects around them.
@@ -41,16 +45,16 @@ func numbersOf(s schema, at ...string) [][]string {
 }
 
 // TestEveryNumber: each field of each route that is a number, with values that servers fall over, is accepted or is a 400 that names
-// the field.
+// the field. Every route that takes numbers is tried.
 func TestEveryNumber(t *testing.T) {
-	w := newWorld(t, "Hi")
+	w, _ := newStoreWorld(t)
 	tried := 0
 	for _, o := range operations {
-		body, ok := examples[o.path]
-		if !ok {
-			continue
-		}
+		body := examples[o.path]
 		for _, path := range numbersOf(o.request) {
+			if body == "" {
+				t.Fatalf("%s takes the number %v, and there is no example of its body", o.path, path)
+			}
 			for _, v := range []string{"-1", "0", "1", "2147483647", "2147483648", "-2147483649", "9223372036854775808", "1e400", "1e-400", "-0.0", "0.5", `"7"`, "null", "[]", "true"} {
 				begin, rest := body, body
 				if o.path == "/v1/messages" && path[0] != "max_tokens" {
@@ -75,6 +79,55 @@ func TestEveryNumber(t *testing.T) {
 		t.Errorf("only %d values were tried", tried)
 	}
 	eventually(t, "the slots are free", w.idle)
+}
+
+// typesOf are the types that a schema allows.
+func typesOf(s schema) []string {
+	var all []string
+	switch t := s["type"].(type) {
+	case string:
+		all = append(all, t)
+	case []string:
+		all = append(all, t...)
+	}
+	if choices, ok := s["anyOf"].([]schema); ok {
+		for _, c := range choices {
+			all = append(all, typesOf(c)...)
+		}
+	}
+	return all
+}
+
+// TestEmptyIsAbsent: an empty text or list of an optional field is as good as none, whatever the route.
+func TestEmptyIsAbsent(t *testing.T) {
+	w, _ := newStoreWorld(t)
+	tried := 0
+	for _, o := range operations {
+		body := examples[o.path]
+		properties, _ := o.request["properties"].(schema)
+		for name, p := range properties {
+			p, _ := p.(schema)
+			if body == "" || slices.Contains(o.required, name) || strings.Contains(body, `"`+name+`":`) {
+				continue
+			}
+			full := body
+			if o.path == "/v1/messages" && name != "max_tokens" {
+				full += `,"max_tokens":2`
+			}
+			for typ, empty := range map[string]string{"string": `""`, "array": "[]"} {
+				if !slices.Contains(typesOf(p), typ) {
+					continue
+				}
+				tried++
+				if r := w.post(o.path, fmt.Sprintf("%s,%q:%s}", full, name, empty)); r.status != http.StatusOK || r.header.Get("X-Ignored-Params") != "" {
+					t.Errorf("%s %s: %s: %d, ignored %q: %.300s", o.path, name, empty, r.status, r.header.Get("X-Ignored-Params"), r.body)
+				}
+			}
+		}
+	}
+	if tried < 100 {
+		t.Errorf("only %d were tried", tried)
+	}
 }
 
 // TestHostileBodies: bodies that are no JSON, or JSON that two readers could read as two things, are 400 in the dialect's shape.
@@ -108,17 +161,34 @@ func TestHostileBodies(t *testing.T) {
 	}
 }
 
-// TestLongPrompts: three mebibytes of any text are a 400 that tells both numbers.
+// TestLongPrompts: four mebibytes of any text are a 400 that tells both numbers, whichever way they come.
 func TestLongPrompts(t *testing.T) {
 	w := newWorld(t, "Hi")
-	numbers := regexp.MustCompile(`"n_prompt_tokens":[1-9]\d{3,},"n_ctx":256`)
-	for _, unit := range []string{"a", " ", "😀", "word "} {
-		prompt := "x" + strings.Repeat(unit, 3<<20/len(unit)) + "x"
-		r := w.post("/v1/chat/completions", `{"messages":[{"role":"user","content":"`+prompt+`"}]}`)
-		if r.status != http.StatusBadRequest || !numbers.MatchString(r.body) {
-			t.Errorf("%q: %d %.300s", unit, r.status, r.body)
+	numbers := regexp.MustCompile(`the request \([1-9]\d{3,} tokens\) exceeds the available context size \(256 tokens\)`)
+	f := func(path, before, text, after string) {
+		t.Helper()
+		r := w.post(path, before+text+after)
+		if r.status != http.StatusBadRequest || !numbers.MatchString(r.body) || !strings.Contains(r.body, "context_length_exceeded") {
+			t.Errorf("%s, %.10q…: %d %.300s", path, text, r.status, r.body)
 		}
 	}
+	const size = 4 << 20
+	units := []string{"a", "😀", " ", "word ", "supercalifragilistic"}
+	if testing.Short() {
+		units = units[:2]
+	}
+	for _, unit := range units {
+		f("/v1/chat/completions", `{"messages":[{"role":"user","content":"`, "x"+strings.Repeat(unit, size/len(unit))+"x", `"}]}`)
+	}
+	words := strings.Repeat("word ", 1<<20/5)
+	f("/v1/completions", `{"prompt":"`, words, `"}`)
+	f("/v1/responses", `{"input":"`, words, `"}`)
+	f("/v1/messages", `{"max_tokens":1,"messages":[{"role":"user","content":"`, words, `"}]}`)
+	f("/api/generate", `{"model":"tiny:1b","prompt":"`, words, `"}`)
+	f("/api/chat", `{"model":"tiny:1b","messages":[{"role":"user","content":"`, words, `"}]}`)
+	f("/completion", `{"prompt":"`, words, `"}`)
+	turns := `{"role":"user","content":"a"},{"role":"assistant","content":"b"},`
+	f("/v1/chat/completions", `{"messages":[`, strings.Repeat(turns, 10_000), `{"role":"user","content":"c"}]}`)
 }
 
 // TestManyAnswers: what one request may ask for is bounded, and each answer takes its place in slots and queue.

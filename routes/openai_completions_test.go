@@ -2,6 +2,8 @@ package routes
 
 import (
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -142,6 +144,50 @@ func TestInputTokens(t *testing.T) {
 	}
 	if s := w.engine().Snapshot(); s.PromptTokens != 0 {
 		t.Errorf("%d tokens were computed", s.PromptTokens)
+	}
+}
+
+// TestCountsAreWhatRuns: what counting says is what the usage of the same request says, and what the error of one that is too long says.
+func TestCountsAreWhatRuns(t *testing.T) {
+	w := newWorld(t, "Hi", func(w *world, _ *Options) { w.model.info.MaxLen = 4096 })
+	number := func(path, body, pattern string, status int) (sum int) {
+		t.Helper()
+		r := w.post(path, body)
+		found := regexp.MustCompile(pattern).FindAllStringSubmatch(r.body, -1)
+		if r.status != status || found == nil {
+			t.Fatalf("%s %.80s: %d %.500s, want %d and %s", path, body, r.status, r.body, status, pattern)
+		}
+		for _, m := range found {
+			n, err := strconv.Atoi(m[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += n
+		}
+		return sum
+	}
+	const openai, anthropic = `"function":{"name":"get","description":"Look it up","parameters":{"type":"object","properties":{"city":{"type":"string"}}}}`,
+		`"name":"get","description":"Look it up","input_schema":{"type":"object","properties":{"city":{"type":"string"}}}`
+	for _, f := range []struct{ path, counts, field, body string }{
+		{"/v1/chat/completions", "/input_tokens", `"prompt_tokens":(\d+)`, `"messages":[{"role":"developer","content":"be kind"},{"role":"user","content":[{"type":"text","text":"hi"}]}]`},
+		{"/v1/chat/completions", "/input_tokens", `"prompt_tokens":(\d+)`, `"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function",` +
+			`"function":{"name":"get","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"rain"}],"tools":[{"type":"function",` + openai + `}]`},
+		{"/v1/responses", "/input_tokens", `"input_tokens":(\d+)`, `"instructions":"be kind","input":"hi","tools":[{"type":"function",` + strings.TrimSuffix(strings.TrimPrefix(openai, `"function":{`), "}") + `}]`},
+		{"/v1/messages", "/count_tokens", `"(?:cache_read_)?input_tokens":(\d+)`, `"system":"be kind","messages":[{"role":"user","content":"hi"}],"tools":[{` + anthropic + `}]`},
+	} {
+		before := w.engine().Snapshot().PromptTokens
+		counted := number(f.path+f.counts, "{"+f.body+"}", `"input_tokens":(\d+)`, http.StatusOK)
+		if after := w.engine().Snapshot().PromptTokens; after != before {
+			t.Errorf("%s: %d tokens were computed for counting", f.path, after-before)
+		}
+		if ran := number(f.path, `{"max_tokens":4,"max_output_tokens":4,`+f.body+"}", f.field, http.StatusOK); ran != counted {
+			t.Errorf("%s %s: counted %d, the usage says %d", f.path, f.body, counted, ran)
+		}
+		long := strings.Replace(f.body, `hi"`, strings.Repeat("hi ", 5000)+`"`, 1)
+		counted = number(f.path+f.counts, "{"+long+"}", `"input_tokens":(\d+)`, http.StatusOK)
+		if refused := number(f.path, `{"max_tokens":4,`+long+"}", `the request \((\d+) tokens\)`, http.StatusBadRequest); refused != counted {
+			t.Errorf("%s: counted %d, the error says %d", f.path, counted, refused)
+		}
 	}
 }
 

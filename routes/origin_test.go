@@ -9,7 +9,14 @@ import (
 
 // TestHostAndOrigin: where no key is required, what a foreign page could have sent is refused on every route.
 func TestHostAndOrigin(t *testing.T) {
-	w := newWorld(t, "Hi", func(_ *world, o *Options) {
+	hostAndOrigin(t, "127.0.0.1:0")
+	hostAndOrigin(t, "0.0.0.0:0") // where it listens makes no difference
+}
+
+func hostAndOrigin(t *testing.T, listen string) {
+	t.Helper()
+	w := newWorld(t, "Hi", func(w *world, o *Options) {
+		w.listen = listen
 		o.AllowHosts = []string{"llm.example.com", "*.lan.example"}
 		o.AllowOrigins = []string{"https://chat.example.com", "https://*.web.example:8443"}
 	})

@@ -129,6 +129,7 @@ type world struct {
 	logs  *syncBuffer
 	pool  *pool.Pool
 
+	listen  string                                                 // the address to listen on
 	closed  bool                                                   // the test has closed the pool
 	control func(network, address string, c syscall.RawConn) error // of the listening socket
 }
@@ -161,7 +162,7 @@ const (
 // newWorld starts a server whose model answers so. Options may be set before it starts.
 func newWorld(t *testing.T, answer string, set ...func(*world, *Options)) *world {
 	t.Helper()
-	w := &world{t: t, logs: &syncBuffer{}}
+	w := &world{t: t, logs: &syncBuffer{}, listen: "127.0.0.1:0"}
 	w.model = &scripted{
 		answer:  answer,
 		info:    engine.ModelInfo{Vocab: testmodel.Vocab, Slots: 2, MaxLen: 256, Chunk: 64, Logits: 16},
@@ -201,7 +202,7 @@ func newWorld(t *testing.T, answer string, set ...func(*world, *Options)) *world
 	w.newID = func() (string, error) { return fixedID, nil }
 
 	lc := net.ListenConfig{Control: w.control}
-	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	ln, err := lc.Listen(t.Context(), "tcp", w.listen)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,6 +49,43 @@ func TestWrongStart(t *testing.T) {
 	f(filepath.Join(dir, "missing"), "serve", "--model", filepath.Join(dir, "missing"))
 	f(filepath.Join(dir, "missing.so"), "serve", "--model", model, "--onnxruntime", filepath.Join(dir, "missing.so"))
 	f("no command", "sing")
+}
+
+// TestOpenToOthers: a server that other machines can reach without a key says so at each start, changes nothing for them, and serves no
+// name that a foreign page could have made point to it.
+func TestOpenToOthers(t *testing.T) {
+	s := startTiny(t, "--addr", "0.0.0.0:0", "--insecure-no-auth", "--max-len", "256")
+	if !regexp.MustCompile(`level=WARN msg="other machines can reach this server and are not asked for a key" addr=0\.0\.0\.0:0`).MatchString(s.Log()) {
+		t.Errorf("no warning in\n%s", s.Log())
+	}
+	f := func(method, path string, status int, headers ...string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, strings.NewReader(`{"model":"tiny","prompt":"Hi","stream":false,"options":{"num_predict":1}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(headers); i += 2 {
+			if req.Header.Set(headers[i], headers[i+1]); headers[i] == "Host" {
+				req.Host = headers[i+1]
+			}
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != status {
+			t.Errorf("%s %s %q: %d, want %d", method, path, headers, resp.StatusCode, status)
+		}
+	}
+	f(http.MethodPost, "/api/generate", http.StatusOK)
+	f(http.MethodPost, "/api/generate", http.StatusOK, "Host", "192.168.1.7:9112")
+	f(http.MethodPost, "/api/generate", http.StatusForbidden, "Host", "evil.test")
+	f(http.MethodPost, "/api/generate", http.StatusForbidden, "Host", "127.0.0.1.nip.io", "X-Forwarded-Host", "localhost")
+	f(http.MethodPost, "/api/generate", http.StatusForbidden, "Origin", "http://evil.test", "Content-Type", "text/plain")
+	f(http.MethodPost, "/api/create", http.StatusForbidden)
+	f(http.MethodPost, "/api/pull", http.StatusForbidden)
+	f(http.MethodDelete, "/api/delete", http.StatusForbidden)
 }
 
 // TestDamagedBeside: what is damaged is named, and the model beside it is served.
