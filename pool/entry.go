@@ -124,6 +124,12 @@ func (p *Pool) unload(e *entry) {
 		p.Logger.Info("model unloaded", "model", e.model.Name)
 	}
 	p.mu.Lock()
+	e.loaded = nil
+	p.mu.Unlock()
+	if p.Release != nil {
+		p.Release() // before another takes its room
+	}
+	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.bytes -= e.bytes
 	delete(p.ending, e)

@@ -59,6 +59,7 @@ type Options struct {
 	Open    Opener
 	Need    func(m *models.Model) (int64, error) // bytes that a model takes while it is loaded [0]
 	Limit   int64                                // bytes that all may take [any number]
+	Release func()                               // called when a model that was unloaded is out of reach [not]
 	// KeepAlive is how long a model stays after its last request; negative is for ever [for ever for Models, else DefaultKeepAlive].
 	KeepAlive *time.Duration
 	Queue     int          // requests that may wait for models to be loaded; one always may

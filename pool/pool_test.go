@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -343,4 +345,44 @@ func TestStalled(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// What an unloaded model leaves is released once nothing reaches it, and before its room is another's.
+func TestRelease(t *testing.T) {
+	events := make(chan string, 10)
+	var reachable atomic.Bool
+	zero := time.Duration(0)
+	p := New(Options{
+		Models: described("a:x", "b:x"), Limit: 1, Need: func(*models.Model) (int64, error) { return 1, nil },
+		Logger: slog.New(slog.DiscardHandler), KeepAlive: &zero,
+		Release: func() {
+			for i := 0; i < 2000 && reachable.Load(); i++ { // a hang guard
+				runtime.GC()
+				time.Sleep(time.Millisecond)
+			}
+			events <- fmt.Sprint("released, reachable ", reachable.Load())
+		},
+		Open: func(_ context.Context, m *models.Model) (*Loaded, error) {
+			events <- "open " + m.Name
+			l := &Loaded{Model: m, Close: func(context.Context) error { events <- "close " + m.Name; return nil }}
+			reachable.Store(true)
+			runtime.AddCleanup(l, func(r *atomic.Bool) { r.Store(false) }, &reachable)
+			return l, nil
+		},
+	})
+	for _, name := range []string{"a:x", "b:x"} {
+		_, leave, err := p.Get(t.Context(), name, User{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave()
+	}
+	for _, want := range []string{"open a:x", "close a:x", "released, reachable false", "open b:x", "close b:x", "released, reachable false"} {
+		if got := <-events; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if err := p.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
 }

@@ -88,7 +88,7 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 		return err
 	}
 	p := pool.New(pool.Options{
-		Models: list, Store: store, Default: home.DefaultModel, Open: l.open, Need: l.need, Limit: l.limit(),
+		Models: list, Store: store, Default: home.DefaultModel, Open: l.open, Need: l.need, Limit: l.limit(), Release: onnx.ReleaseMemory,
 		KeepAlive: c.KeepAlive, Queue: c.Queue, Logger: log,
 	})
 	observed := routes.NewMetrics(buildinfo.Version, p)
