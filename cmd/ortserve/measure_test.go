@@ -92,3 +92,34 @@ func TestMeasure(t *testing.T) {
 		}
 	}
 }
+
+// The default model in 4 bits is nearer to its file's values than rounding to nearest leaves it.
+func TestQuantizer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("imports and measures the default model six times: minutes")
+	}
+	t.Setenv("ORTSERVE_ONNXRUNTIME", testenv.Runtime(t))
+	gguf := testenv.DefaultGGUF(t)
+	t.Setenv("ORTSERVE_HOME", t.TempDir())
+	f := func(args ...string) (kl float64) {
+		t.Helper()
+		args = append([]string{"import", gguf, "--name", "m", "--bits", "4", "--measure", filepath.Join("..", "..", "bench", "testdata", "prose.txt")}, args...)
+		out, _ := commandLine(t, 0, args...)
+		m := regexp.MustCompile(`kl ([\d.]+);`).FindStringSubmatch(out)
+		if m == nil {
+			t.Fatalf("it says %q", out)
+		}
+		kl, err := strconv.ParseFloat(m[1], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return kl
+	}
+	for _, args := range [][]string{{"--block", "32"}, {"--block", "128"}, {"--block", "64", "--symmetric"}} {
+		fitted, nearest := f(args...), f(append(args, "--nearest")...)
+		t.Logf("%q: kl %.4f, rounded to nearest %.4f", args, fitted, nearest)
+		if fitted > 0.8*nearest {
+			t.Errorf("%q: kl %.4f, rounded to nearest %.4f", args, fitted, nearest)
+		}
+	}
+}

@@ -165,35 +165,45 @@ func convert(ctx context.Context, s *source, size int64, dst string, o Options, 
 
 // writeGraph writes model.onnx and its external file.
 func writeGraph(ctx context.Context, dir string, s *source, o Options, report *Report) error {
-	data, err := graph.CreateData(filepath.Join(dir, llama.DataFile))
+	w := &writer{nearest: o.Nearest, report: report, progress: o.Progress}
+	f := o.formats(s)
+	w.total = w.toRead(s, f)
+	fit, err := w.fits(ctx, s, f)
 	if err != nil {
 		return err
 	}
-	w := &writer{data: data, nearest: o.Nearest, report: report}
-	weights, err := w.model(s, o.formats(s))
+	return w.write(ctx, dir, s, o, f, fit)
+}
+
+// write writes the graph whose weights have these formats.
+func (w *writer) write(ctx context.Context, dir string, s *source, o Options, f formats, fit fits) (err error) {
+	if w.data, err = graph.CreateData(filepath.Join(dir, llama.DataFile)); err != nil {
+		return err
+	}
+	weights, err := w.model(s, f, fit)
 	if err == nil {
-		err = w.run(ctx, o.Progress)
+		err = w.run(ctx)
 	}
 	if err == nil {
-		weights.Cos, weights.Sin, err = s.config.WriteRotary(data)
+		weights.Cos, weights.Sin, err = s.config.WriteRotary(w.data)
 	}
-	report.Bytes = data.Size()
-	if cerr := data.Close(); err == nil {
+	w.report.Bytes = w.data.Size()
+	if cerr := w.data.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
 		return err
 	}
 	model, err := llama.Build(s.config, weights)
-	report.KV = s.config.Float()
+	w.report.KV = s.config.Float()
 	if err == nil && o.QuantizeKV != nil {
-		report.KV = graph.Int8
+		w.report.KV = graph.Int8
 		model, err = quantizeCache(ctx, dir, s, o, weights, model)
 	}
 	if err != nil {
 		return err
 	}
-	model.Metadata = []graph.Entry{{Key: "weights", Value: report.Weights.String()}}
+	model.Metadata = []graph.Entry{{Key: "weights", Value: w.report.Weights.String()}}
 	return model.WriteFile(filepath.Join(dir, llama.GraphFile))
 }
 

@@ -43,11 +43,16 @@ func (c *converter) convert(p piece) error {
 	}
 	c.values = sized(c.values, p.rows*length)
 	p.from.kind.Dequantize(c.values, raw)
+	if p.divisors != nil {
+		multiply(c.values, length, p.columns.scales, p.divisors[p.row:])
+	} else {
+		multiply(c.values, length, p.columns.scales, nil)
+	}
 	var err error
 	if c.nearest {
 		err = p.to.Quantize(&c.rows, c.values, length)
 	} else {
-		err = p.to.Fit(&c.rows, c.values, length, p.importance)
+		err = p.to.Fit(&c.rows, c.values, length, p.columns.importance)
 	}
 	if err != nil {
 		return fmt.Errorf("tensor %q: %w", p.from.name, err)

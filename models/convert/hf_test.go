@@ -87,8 +87,9 @@ func greedy(t *testing.T, steps int, dirs []string, prompts [][][]int) [][]answe
 }
 
 // TestCheckpoints imports Hugging Face folders of each architecture and compares with transformers: in float32 the same ids and
-// logits, in float16 the same ids where no two tokens are close, and in 4 and 8 bits logits that are near.
+// logits, also where the columns of matrices are multiplied as for 4 bits, in float16 the same ids where no two tokens are close, and in 4 and 8 bits logits that are near.
 func TestCheckpoints(t *testing.T) {
+	const balanced = "float32, balanced"
 	forms := []struct {
 		name    string
 		o       convert.Options
@@ -96,6 +97,7 @@ func TestCheckpoints(t *testing.T) {
 		margin  float64 // ids are compared up to a step where the two largest logits are closer
 	}{
 		{"float32", convert.Options{Bits: 32}, 1e-3, 0},
+		{balanced, convert.Options{}, 1e-3, 0},
 		{"float16", convert.Options{Bits: 16, Float16: true}, 0.15, 0.05},
 		{"8 bits", convert.Options{Bits: 8, Block: 32}, 1, math.Inf(1)},
 		{"8 bits, float16", convert.Options{Bits: 8, Float16: true}, 1, math.Inf(1)},
@@ -110,7 +112,13 @@ func TestCheckpoints(t *testing.T) {
 		e := readExpected(t, source)
 		for i, f := range forms {
 			dir := filepath.Join(t.TempDir(), "m")
-			if _, err := convert.Import(t.Context(), source, dir, f.o); err != nil {
+			var err error
+			if f.name == balanced {
+				err = convert.ImportBalanced(t.Context(), source, dir)
+			} else {
+				_, err = convert.Import(t.Context(), source, dir, f.o)
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 			var ids [][]int

@@ -18,8 +18,12 @@ type writer struct {
 	nearest bool // round to nearest, search no scales
 	report  *Report
 	pieces  []piece
-	total   int64 // bytes of all pieces in the source
 	failed  error // the first
+
+	progress func(done, total int64) // may be nil
+	mu       sync.Mutex
+	done     int64
+	total    int64 // bytes of the source that are read, some of them twice
 }
 
 // piece is some rows of a source tensor and where they go.
@@ -30,54 +34,67 @@ type piece struct {
 	at        int // the row in to
 	headSize  int // rows are those of heads, rotary pairs side by side; 0: as they are
 
-	importance []float32 // of each column, may be nil
+	columns  columnFit
+	divisors []float32 // of the rows, may be nil
 }
 
 // part is a source tensor that becomes rows of a matrix.
 type part struct {
 	from     *tensor
 	headSize int
+	divisors []float32 // of the rows, or of a vector's elements; may be nil
 }
 
 const pieceBytes = 1 << 20 // of a piece's values as float32
 
 // model takes room for the weights of a model.
-func (w *writer) model(s *source, f formats) (llama.Weights, error) {
+func (w *writer) model(s *source, f formats, fit fits) (llama.Weights, error) {
 	w.config = s.config
 	const embedding = "model.embed_tokens"
-	out := llama.Weights{Norm: w.vector("model.norm.weight", part{from: s.norm})}
-	last := w.afterNorm(s.norm, f.head.Bits)
-	if s.tied && f.embedding == f.head {
-		out.Embedding = w.matrix(embedding, f.embedding, last, part{from: s.embedding})
+	out := llama.Weights{Norm: w.vector("model.norm.weight", part{from: s.norm, divisors: fit.head.scales})}
+	if sharesHead(s, f) {
+		out.Embedding = w.matrix(embedding, f.embedding, fit.head, part{from: s.embedding})
 		out.Head = out.Embedding
+		out.EmbeddingScale = w.inverse(embedding+".scale", fit.head.scales)
 	} else {
-		out.Embedding = w.matrix(embedding, f.embedding, nil, part{from: s.embedding})
-		out.Head = w.matrix("lm_head", f.head, last, part{from: s.head})
+		out.Embedding = w.matrix(embedding, f.embedding, columnFit{}, part{from: s.embedding})
+		out.Head = w.matrix("lm_head", f.head, fit.head, part{from: s.head})
 	}
 	turned := 0
 	if s.interleaved {
 		turned = s.config.HeadSize
 	}
 	for i, l := range s.layers {
-		p, format := llama.LayerName(i), f.layers[i]
-		before, between := w.afterNorm(l.inputNorm, format.Bits), w.afterNorm(l.postNorm, format.Bits)
+		p, format, fit := llama.LayerName(i), f.layers[i], fit.layers[i]
+		rows := func(from *tensor) part { return part{from: from} }
+		heads := func(from *tensor) part { return part{from: from, headSize: turned} }
 		out.Layers = append(out.Layers, llama.Layer{
-			InputNorm:  w.vector(p+"input_layernorm.weight", part{from: l.inputNorm}),
-			QKV:        w.matrix(p+"self_attn.qkv_proj", format, before, part{l.query, turned}, part{l.key, turned}, part{l.value, 0}),
-			QKVBias:    w.vector(p+"self_attn.qkv_proj.bias", part{l.queryBias, turned}, part{l.keyBias, turned}, part{l.valueBias, 0}),
-			QueryNorm:  w.vector(p+"self_attn.q_norm.weight", part{from: l.queryNorm}),
-			KeyNorm:    w.vector(p+"self_attn.k_norm.weight", part{from: l.keyNorm}),
-			Output:     w.matrix(p+"self_attn.o_proj", format, nil, part{l.output, 0}),
-			OutputBias: w.vector(p+"self_attn.o_proj.bias", part{from: l.outputBias}),
-			PostNorm:   w.vector(p+"post_attention_layernorm.weight", part{from: l.postNorm}),
-			Gate:       w.matrix(p+"mlp.gate_proj", format, between, part{l.gate, 0}),
-			Up:         w.matrix(p+"mlp.up_proj", format, between, part{l.up, 0}),
-			Down:       w.matrix(p+"mlp.down_proj", format, nil, part{l.down, 0}),
+			InputNorm:  w.vector(p+"input_layernorm.weight", part{from: l.inputNorm, divisors: fit.qkv.scales}),
+			QKV:        w.matrix(p+"self_attn.qkv_proj", format, fit.qkv, heads(l.query), heads(l.key), part{from: l.value, divisors: fit.value}),
+			QKVBias:    w.vector(p+"self_attn.qkv_proj.bias", heads(l.queryBias), heads(l.keyBias), part{from: l.valueBias, divisors: fit.value}),
+			QueryNorm:  w.vector(p+"self_attn.q_norm.weight", rows(l.queryNorm)),
+			KeyNorm:    w.vector(p+"self_attn.k_norm.weight", rows(l.keyNorm)),
+			Output:     w.matrix(p+"self_attn.o_proj", format, fit.output, rows(l.output)),
+			OutputBias: w.vector(p+"self_attn.o_proj.bias", rows(l.outputBias)),
+			PostNorm:   w.vector(p+"post_attention_layernorm.weight", part{from: l.postNorm, divisors: fit.gateUp.scales}),
+			Gate:       w.matrix(p+"mlp.gate_proj", format, fit.gateUp, rows(l.gate)),
+			Up:         w.matrix(p+"mlp.up_proj", format, fit.gateUp, part{from: l.up, divisors: fit.down.scales}),
+			Down:       w.matrix(p+"mlp.down_proj", format, fit.down, rows(l.down)),
 		})
 	}
 	w.report.Weights, w.report.Head, w.report.Embedding = f.layers[len(f.layers)/2], f.head, f.embedding
 	w.report.Edges = f.layers[0]
 	return out, w.failed
+}
+
+// advance tells of bytes that were read.
+func (w *writer) advance(bytes int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.done += bytes
+	if w.progress != nil {
+		w.progress(w.done, w.total)
+	}
 }
 
 func (w *writer) note(err error) {
@@ -103,6 +120,9 @@ func (w *writer) vector(name string, parts ...part) *graph.Tensor {
 			splitPairs(turned, graph.AppendFloat32(nil, values), p.headSize, 4)
 			gguf.F32.Dequantize(values, turned)
 		}
+		for i, d := range p.divisors {
+			values[i] /= d
+		}
 		all = append(all, values...)
 	}
 	out, err := w.config.Vector(w.data, name, all)
@@ -110,8 +130,22 @@ func (w *writer) vector(name string, parts ...part) *graph.Tensor {
 	return out
 }
 
+// inverse writes the inverses of scales; it is nil where there are none.
+func (w *writer) inverse(name string, scales []float32) *graph.Tensor {
+	if scales == nil || w.failed != nil {
+		return nil
+	}
+	values := make([]float32, len(scales))
+	for i, v := range scales {
+		values[i] = 1 / v
+	}
+	out, err := w.config.Vector(w.data, name, values)
+	w.note(err)
+	return out
+}
+
 // matrix takes room for a matrix and notes the pieces that fill it.
-func (w *writer) matrix(name string, f nbits.Format, importance []float32, parts ...part) *nbits.Matrix {
+func (w *writer) matrix(name string, f nbits.Format, columns columnFit, parts ...part) *nbits.Matrix {
 	if w.failed != nil {
 		return nil
 	}
@@ -139,8 +173,7 @@ func (w *writer) matrix(name string, f nbits.Format, importance []float32, parts
 		}
 		for row := 0; row < p.from.rows; row += step {
 			n := min(step, p.from.rows-row)
-			w.pieces = append(w.pieces, piece{p.from, row, n, m, at + row, p.headSize, importance})
-			w.total += int64(n) * int64(p.from.rowBytes())
+			w.pieces = append(w.pieces, piece{p.from, row, n, m, at + row, p.headSize, columns, p.divisors})
 		}
 		at += p.from.rows
 	}
@@ -148,11 +181,9 @@ func (w *writer) matrix(name string, f nbits.Format, importance []float32, parts
 }
 
 // run fills all matrices, on as many goroutines as there are processors.
-func (w *writer) run(ctx context.Context, progress func(done, total int64)) error {
+func (w *writer) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var mu sync.Mutex
-	done := int64(0)
 	next := make(chan piece)
 	var workers sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), max(1, len(w.pieces))) {
@@ -164,12 +195,7 @@ func (w *writer) run(ctx context.Context, progress func(done, total int64)) erro
 					cancel(err)
 					return
 				}
-				mu.Lock()
-				done += int64(p.rows) * int64(p.from.rowBytes())
-				if progress != nil {
-					progress(done, w.total)
-				}
-				mu.Unlock()
+				w.advance(int64(p.rows) * int64(p.from.rowBytes()))
 			}
 		})
 	}

@@ -23,7 +23,9 @@ type Weights struct {
 	Layers    []Layer
 	Norm      *graph.Tensor
 	Head      *nbits.Matrix // [Vocab, Hidden]; the same as Embedding where the model ties them
-	Cos, Sin  *graph.Tensor // from WriteRotary
+	// EmbeddingScale, if not nil, is what the embedding's rows are multiplied with, [Hidden], of the graph's type.
+	EmbeddingScale *graph.Tensor
+	Cos, Sin       *graph.Tensor // from WriteRotary
 }
 
 // Layer is the weights of one layer.
@@ -99,6 +101,10 @@ func Build(c Config, w Weights) (*graph.Model, error) {
 	x, err := b.embed(w.Embedding)
 	if err != nil {
 		return nil, err
+	}
+	if w.EmbeddingScale != nil {
+		b.initializers(w.EmbeddingScale)
+		x = b.op("Mul", "model.embed_tokens.scaled", []string{x, w.EmbeddingScale.Name})
 	}
 	branch := "" // what the last half layer adds to x
 	for i, l := range w.Layers {
