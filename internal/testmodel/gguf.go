@@ -115,6 +115,20 @@ func (g *GGUF) Write(path string) error { return os.WriteFile(path, g.Bytes(), 0
 
 // Bytes are the bytes of the file: metadata in the order of its keys, tensors aligned to 32 bytes.
 func (g *GGUF) Bytes() []byte {
+	sizes := make([]int, len(g.Tensors))
+	for i, t := range g.Tensors {
+		sizes[i] = len(t.Data)
+	}
+	b := g.Header(sizes)
+	for _, t := range g.Tensors {
+		b = append(b, t.Data...)
+		b = append(b, make([]byte, -len(t.Data)&31)...)
+	}
+	return b
+}
+
+// Header is what comes before the data of tensors of these sizes in bytes, each of which is followed by zeros up to a multiple of 32.
+func (g *GGUF) Header(sizes []int) []byte {
 	le := binary.LittleEndian
 	text := func(b []byte, s string) []byte { return append(le.AppendUint64(b, uint64(len(s))), s...) }
 	b := le.AppendUint32([]byte("GGUF"), 3)
@@ -156,16 +170,14 @@ func (g *GGUF) Bytes() []byte {
 			}
 		}
 	}
-	var data []byte
-	for _, t := range g.Tensors {
+	at := 0
+	for i, t := range g.Tensors {
 		b = le.AppendUint32(text(b, t.Name), uint32(len(t.Dims)))
 		for _, d := range t.Dims {
 			b = le.AppendUint64(b, d)
 		}
-		b = le.AppendUint64(le.AppendUint32(b, t.Type), uint64(len(data)))
-		data = append(data, t.Data...)
-		data = append(data, make([]byte, -len(data)&31)...)
+		b = le.AppendUint64(le.AppendUint32(b, t.Type), uint64(at))
+		at += (sizes[i] + 31) &^ 31
 	}
-	b = append(b, make([]byte, -len(b)&31)...)
-	return append(b, data...)
+	return append(b, make([]byte, -len(b)&31)...)
 }
