@@ -56,7 +56,7 @@ func postJSON(t *testing.T, url, body string) {
 func streamJSON(t *testing.T, url, body string) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	resp := ask(t, ctx, url, body)
+	resp := ask(t, ctx, url, body) //nolint:bodyclose // the function that is returned closes it
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

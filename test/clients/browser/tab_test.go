@@ -28,7 +28,7 @@ const hang = time.Minute
 // tab is a browser of its own, with one page.
 type tab struct {
 	t        *testing.T
-	ctx      context.Context
+	ctx      context.Context //nolint:containedctx // chromedp's handle of the browser
 	url      string
 	axe      string
 	mu       sync.Mutex
