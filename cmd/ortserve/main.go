@@ -31,6 +31,7 @@ type command struct {
 // commands are in the order of the help text.
 var commands = []command{
 	{"serve", "serve models over HTTP", runServe},
+	{"run", "talk to a model on the terminal", runChat},
 	{"import", "convert a GGUF file or a Hugging Face folder into a model of the store", runImport},
 	{"pull", "bring a model from a Hugging Face hub into the store", runPull},
 	{"list", "the models of the store", runList},

@@ -21,6 +21,7 @@ import (
 	"ortserve/internal/buildinfo"
 	"ortserve/internal/config"
 	"ortserve/internal/home"
+	"ortserve/internal/metrics"
 	"ortserve/models"
 	"ortserve/models/hub"
 	"ortserve/onnx"
@@ -45,30 +46,94 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 	if keys == nil && !c.Loopback() {
 		log.Warn("other machines can reach this server and are not asked for a key", "addr", c.Addr)
 	}
-	store, err := openStore(log)
+	s, err := newServer(c, log, keys)
 	if err != nil {
 		return err
 	}
+	defer func() { _ = s.close() }() // reading alone
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("--addr: %w", err)
+	}
+	if c.MetricsAddr != "" {
+		end, err := serveMetrics(ctx, c.MetricsAddr, s.metrics.Handler(), log)
+		if err != nil {
+			return err
+		}
+		defer end()
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+
+	served := fenced(func() error { return s.serve(listener) })
+	log.Info("listening", "addr", listener.Addr().String())
+	loaded := fenced(func() error { return s.pool.Load(ctx) })
+	for ready := false; ; {
+		select {
+		case err := <-served:
+			return fmt.Errorf("the listener ended: %w", err)
+		case err := <-loaded:
+			if err != nil && !s.pool.Serving() {
+				return err
+			}
+			if err != nil {
+				log.Error("not all models are served", "error", oneLine(err))
+			}
+			loaded, ready = nil, true
+			log.Info("ready", "models", s.pool.Served())
+		case sig := <-signals:
+			if !ready && !s.pool.Serving() {
+				return nil // nothing runs
+			}
+			s.draining.Store(true)
+			return drain(c, log, s.pool, s.shutdown, sig, signals)
+		}
+	}
+}
+
+// server is everything of a server but its listener.
+type server struct {
+	pool     *pool.Pool
+	metrics  *metrics.Metrics
+	serve    func(net.Listener) error
+	shutdown func(context.Context) error
+	close    func() error // closes the store; what runs is ended by shutdown
+	draining atomic.Bool
+}
+
+// newServer finds the models and opens the runtime library; nothing is loaded yet.
+func newServer(c *config.Serve, log *slog.Logger, keys *routes.Keys) (_ *server, err error) {
+	s := &server{close: func() error { return nil }}
+	store, err := openStore(log)
+	if err != nil {
+		return nil, err
+	}
 	if store != nil {
-		defer store.Close()
+		s.close = store.Close
+		defer func() {
+			if err != nil {
+				_ = store.Close()
+			}
+		}()
 	}
 	list, damaged, err := findModels(store, c.Models)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if damaged != nil {
 		log.Error("not all models are served", "error", oneLine(damaged))
 	}
 	if err := checkAliases(c.Aliases, list); err != nil {
-		return err
+		return nil, err
 	}
 	library, err := onnx.Load(c.Runtime)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	l := newLoader(c, log)
 	if err := l.chooseProvider(); err != nil {
-		return err
+		return nil, err
 	}
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(config.Procs(runtime.GOMAXPROCS(0)))
@@ -76,33 +141,21 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 	log.Info("starting", "version", buildinfo.Version, "onnxruntime", onnx.Version(), "library", library, "threads", l.threads,
 		"gomaxprocs", runtime.GOMAXPROCS(0))
 
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
-	if err != nil {
-		return fmt.Errorf("--addr: %w", err)
-	}
 	o := hub.FromEnv(os.Getenv)
 	o.Offline = o.Offline || c.Offline
 	o.UserAgent = "ortserve/" + buildinfo.Version
 	h, err := hub.New(o)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p := pool.New(pool.Options{
+	s.pool = pool.New(pool.Options{
 		Models: list, Store: store, Default: home.DefaultModel, Open: l.open, Need: l.need, Limit: l.limit(), Release: onnx.ReleaseMemory,
 		KeepAlive: c.KeepAlive, Queue: c.Queue, Logger: log,
 	})
-	observed := routes.NewMetrics(buildinfo.Version, p)
-	if c.MetricsAddr != "" {
-		end, err := serveMetrics(ctx, c.MetricsAddr, observed.Handler(), log)
-		if err != nil {
-			return err
-		}
-		defer end()
-	}
-	var draining atomic.Bool
+	s.metrics = routes.NewMetrics(buildinfo.Version, s.pool)
 	app := routes.New(routes.Options{
-		Pool: p, Store: store, Hub: h, Version: buildinfo.Version, Metrics: observed, Logger: log,
-		Ready:          func() bool { return !draining.Load() && p.Ready() },
+		Pool: s.pool, Store: store, Hub: h, Version: buildinfo.Version, Metrics: s.metrics, Logger: log,
+		Ready:          func() bool { return !s.draining.Load() && s.pool.Ready() },
 		StallTimeout:   c.StallTimeout,
 		RequestTimeout: c.RequestTimeout,
 
@@ -119,34 +172,8 @@ func runServe(ctx context.Context, args []string, t terminal) error {
 		KeyRequests:     c.Access.KeyRequests,
 		KeyTokens:       c.Access.KeyTokens,
 	})
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(signals)
-
-	served := fenced(func() error { return app.Listener(listener) })
-	log.Info("listening", "addr", listener.Addr().String())
-	loaded := fenced(func() error { return p.Load(ctx) })
-	for ready := false; ; {
-		select {
-		case err := <-served:
-			return fmt.Errorf("the listener ended: %w", err)
-		case err := <-loaded:
-			if err != nil && !p.Serving() {
-				return err
-			}
-			if err != nil {
-				log.Error("not all models are served", "error", oneLine(err))
-			}
-			loaded, ready = nil, true
-			log.Info("ready", "models", p.Served())
-		case sig := <-signals:
-			if !ready && !p.Serving() {
-				return nil // nothing runs
-			}
-			draining.Store(true)
-			return drain(c, log, p, app.ShutdownWithContext, sig, signals)
-		}
-	}
+	s.serve, s.shutdown = app.Listener, app.ShutdownWithContext
+	return s, nil
 }
 
 // errInterrupted is the error of a server that was stopped while it drained.
