@@ -37,6 +37,7 @@ type Contract struct {
 	PairedRows       bool // a row alone, and the last of an odd number, round otherwise than rows in pairs
 	WholeTensorScale bool // activations are quantized with one scale for all rows of a run, so what runs together changes the answer
 	MaxPositions     int  // rows of the rotary caches: a longer mask is refused by the graph; 0 where it has no caches
+	TwoTables        bool // it has another rotary cache for longer texts, which is not used
 
 	paged bool
 }

@@ -118,7 +118,7 @@ func longPrompt(t *testing.T, name string) (prompt, answer []int32) {
 
 // TestExportedCuts computes a prompt in runs of several lengths, continues in a copy, and takes tokens back, with graphs of both families.
 func TestExportedCuts(t *testing.T) {
-	for _, name := range []string{"genai-llama-int4", "genai-llama-int4-kv8", "genai-llama-int4-dml", "genai-mistral-fp32-window", "optimum-llama-q4", "optimum-llama-fp16"} {
+	for _, name := range []string{"genai-llama-int4", "genai-llama-int4-kv8", "genai-llama-int4-kv4", "genai-phi3-int4", "genai-llama-int4-dml", "genai-mistral-fp32-window", "optimum-llama-q4", "optimum-llama-fp16"} {
 		t.Run(name, func(t *testing.T) {
 			s := openExported(t, name, wide)
 			prompt, answer := longPrompt(t, name)

@@ -1,6 +1,10 @@
 package onnx
 
-import "ortserve/onnx/graph"
+import (
+	"slices"
+
+	"ortserve/onnx/graph"
+)
 
 // readOperators reads what the nodes of a graph tell, those of graphs inside them included.
 func (c *Contract) readOperators(g *graph.Graph) {
@@ -42,18 +46,50 @@ func eachNode(g *graph.Graph, f func(*graph.Graph, *graph.Node)) {
 	}
 }
 
-// readRotary takes the number of positions from a node's rotary cache, input at, [positions, rotated size / 2]. The smallest counts.
+// readRotary takes the number of positions from a node's rotary cache, input at, [positions, rotated size / 2]. The smallest counts. Where an
+// If chooses between two caches by the length of the mask (LongRoPE, as Phi-3 has it) that is the one for short texts: what was stored with
+// it would be wrong beside the other.
 func (c *Contract) readRotary(g *graph.Graph, n *graph.Node, at int) {
 	if at >= len(n.Inputs) || n.Inputs[at] == "" {
 		return
 	}
-	t := g.Initializer(n.Inputs[at])
-	if t == nil || len(t.Dims) != 2 || t.Dims[0] <= 0 || t.Dims[0] > maxDimension {
-		return
+	tables := rotaryTables(g, n.Inputs[at])
+	for _, t := range tables {
+		if len(t.Dims) != 2 || t.Dims[0] <= 0 || t.Dims[0] > maxDimension {
+			continue
+		}
+		if positions := int(t.Dims[0]); c.MaxPositions == 0 || positions < c.MaxPositions {
+			c.MaxPositions = positions
+		}
 	}
-	if positions := int(t.Dims[0]); c.MaxPositions == 0 || positions < c.MaxPositions {
-		c.MaxPositions = positions
+	c.TwoTables = c.TwoTables || len(tables) > 1
+}
+
+// rotaryTables returns what a value may be: a tensor of the graph, or one of each branch of an If.
+func rotaryTables(g *graph.Graph, name string) []*graph.Tensor {
+	if t := g.Initializer(name); t != nil {
+		return []*graph.Tensor{t}
 	}
+	for _, n := range g.Nodes {
+		i := slices.Index(n.Outputs, name)
+		if i < 0 {
+			continue
+		}
+		if a := n.Attribute("value"); n.OpType == "Constant" && a != nil && a.Tensor != nil {
+			return []*graph.Tensor{a.Tensor}
+		}
+		if n.OpType != "If" {
+			return nil
+		}
+		var all []*graph.Tensor
+		for _, a := range n.Attributes {
+			if a.Graph != nil && i < len(a.Graph.Outputs) {
+				all = append(all, rotaryTables(a.Graph, a.Graph.Outputs[i].Name)...)
+			}
+		}
+		return all
+	}
+	return nil
 }
 
 // readWindow notes which layers' caches may be shorter than a sequence: those of nodes with sliding_window_cache (ONNX Runtime 1.29). The

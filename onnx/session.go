@@ -57,7 +57,11 @@ func open(path string, c *Contract, o Options) (_ *Session, err error) {
 		defer handlers.restore()
 	}
 	if c.MaxPositions > 0 && o.MaxLen >= c.MaxPositions {
-		return nil, fmt.Errorf("%d tokens a sequence are too many (--max-len): the graph knows %d positions, one of them is padding", o.MaxLen, c.MaxPositions)
+		why := ""
+		if c.TwoTables {
+			why = " (its rotary table for longer texts does not go with what the other one has stored)"
+		}
+		return nil, fmt.Errorf("%d tokens a sequence are too many (--max-len): the graph knows %d positions, one of them is padding%s", o.MaxLen, c.MaxPositions, why)
 	}
 	r, err := newRunner(path, c, o)
 	if err != nil {

@@ -25,7 +25,8 @@ type inspection struct {
 
 	Inputs    []value          `json:"inputs"`
 	Outputs   []value          `json:"outputs"`
-	Positions int              `json:"positions"` // rows of the rotary caches; 0: they are not in the graph
+	Positions int              `json:"positions"`  // rows of the rotary caches; 0: they are not in the graph
+	TwoTables bool             `json:"two_tables"` // there is another for longer texts, which is not used
 	Abilities []ability        `json:"abilities"`
 	Checks    []check          `json:"self_check"`
 	Placement []onnxProvider   `json:"placement"`
@@ -142,7 +143,7 @@ func describeSession(m *models.Model, p *plan, s *onnx.Session) *inspection {
 	c := s.Contract()
 	r := &inspection{
 		Model: m.Name, Graph: m.Graph, ONNXRuntime: onnx.Version(), Device: s.Report().Device, Family: s.Report().Family,
-		Positions: c.MaxPositions,
+		Positions: c.MaxPositions, TwoTables: c.TwoTables,
 		Memory: inspectionMemory{
 			Weights: m.Size, KVToken: c.TokenBytes(), Slots: p.slots, MaxLen: p.maxLen,
 			KV: int64(p.slots+1) * c.SlotBytes(p.maxLen), Total: p.bytes, ContextLength: m.ContextLength, why: p.why,
@@ -207,9 +208,12 @@ func (r *inspection) write(out io.Writer) error {
 	line("graph", r.Graph)
 	line("computed by", fmt.Sprintf("%s (ONNX Runtime %s)", r.Device, r.ONNXRuntime))
 	line("cache", map[string]string{"shared buffer": "past and present are one buffer", "growing": "present is a new tensor in each step"}[r.Family])
-	if r.Positions > 0 {
+	switch {
+	case r.TwoTables:
+		line("positions", fmt.Sprintf("%d in the graph's table for short texts, %d in the model's description", r.Positions, r.Memory.ContextLength))
+	case r.Positions > 0:
 		line("positions", fmt.Sprintf("%d in the graph, %d in the model's description", r.Positions, r.Memory.ContextLength))
-	} else {
+	default:
 		line("positions", fmt.Sprintf("%d in the model's description", r.Memory.ContextLength))
 	}
 	for _, part := range []struct {
