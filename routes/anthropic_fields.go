@@ -52,9 +52,9 @@ var messagesFields = newTable(
 	inertFields[messagesRequest]("cache_control", "context_management", "inference_geo", "metadata", "service_tier", "thinking"),
 )
 
-// anthropicMessageFields are the fields of a message.
+// anthropicMessageFields are the fields of a message. Claude Code sends the system's in the middle of a conversation too.
 var anthropicMessageFields = newReplayedTable([]field[wireMessage]{
-	roleField("user", "assistant"),
+	roleField("user", "assistant", "system"),
 	{name: "content", schema: contentSchema(oneSchema(blockFields.schema(), toolUseFields.schema(), toolResultFields.schema())), read: readMessageBlocks},
 })
 

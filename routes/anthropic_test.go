@@ -69,7 +69,7 @@ func TestMessagesErrorBytes(t *testing.T) {
 	f("/v1/messages", `{"max_tokens":1,"messages":[{"role":"user","content":[{"type":"image","source":{}}]}]}`, 400, bad, "messages[0].content[0]: image input is not supported")
 	f("/v1/messages", `{"max_tokens":1,"messages":[{"role":"user","content":[{"type":"tool_result"}]}]}`, 400, bad, "messages[0].content[0].tool_use_id is missing")
 	f("/v1/messages", `{"max_tokens":1,"system":[{"type":"tool_result"}],`+user+`}`, 400, bad, `system[0]: a block of the type \"tool_result\" cannot be here`)
-	f("/v1/messages", `{"max_tokens":1,"messages":[{"role":"system","content":"x"}]}`, 400, bad, `messages[0].role is \"system\", must be one of user, assistant`)
+	f("/v1/messages", `{"max_tokens":1,"messages":[{"role":"tool","content":"x"}]}`, 400, bad, `messages[0].role is \"tool\", must be one of user, assistant, system`)
 	f("/v1/messages", `{"max_tokens":1,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}]}`, 400, bad,
 		"messages: the last message is the assistant's, and continuing it is not supported")
 	f("/v1/messages/count_tokens", `{"messages":[]}`, 400, bad, "messages: at least one message is required")

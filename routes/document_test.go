@@ -168,6 +168,9 @@ func rowsOf(s schema, at string) []row {
 		}
 		if items, ok := p["items"].(schema); ok {
 			inner, suffix = items, "[]."
+			if choices, ok := items["anyOf"].([]schema); ok {
+				inner = choices[0]
+			}
 		}
 		rows = append(rows, rowsOf(inner, at+n+suffix)...)
 	}
@@ -188,7 +191,7 @@ func typeText(s schema) string {
 	if choices, ok := s["anyOf"].([]schema); ok {
 		var all []string
 		for _, c := range choices {
-			if text := typeText(c); text != "" {
+			if text := typeText(c); text != "" && !slices.Contains(all, text) {
 				all = append(all, text)
 			}
 		}

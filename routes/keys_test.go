@@ -165,6 +165,13 @@ func welch(n int, f func(text string), a, b string) float64 {
 // fileWorld is a world whose keys are those lines.
 func fileWorld(t *testing.T, lines string, set ...func(*world, *Options)) *world {
 	t.Helper()
+	keys := fileKeys(t, lines)
+	return newWorld(t, "Hi", append([]func(*world, *Options){func(_ *world, o *Options) { o.Keys, o.ScopeHeader = keys, "X-User" }}, set...)...)
+}
+
+// fileKeys are those of a file with these lines.
+func fileKeys(t *testing.T, lines string) *Keys {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "keys")
 	if err := os.WriteFile(path, []byte(lines), 0o600); err != nil {
 		t.Fatal(err)
@@ -173,7 +180,7 @@ func fileWorld(t *testing.T, lines string, set ...func(*world, *Options)) *world
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newWorld(t, "Hi", append([]func(*world, *Options){func(_ *world, o *Options) { o.Keys, o.ScopeHeader = keys, "X-User" }}, set...)...)
+	return keys
 }
 
 // What a prompt leaves in the cache serves its own group, user and salt alone.

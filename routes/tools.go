@@ -109,10 +109,24 @@ func toolRows[T any](form *table[tool], of func(*T) *toolbox) []field[T] {
 func toolsField[T any](of func(*T) *toolbox) field[T] { return toolsRow(chatToolFields, of) }
 
 func toolsRow[T any](form *table[tool], of func(*T) *toolbox) field[T] {
-	return field[T]{name: "tools", schema: listOf(form.schema()), read: func(d *decoder, at string, v value, r *T) (err error) {
+	return field[T]{name: "tools", schema: listOf(toolSchema(form)), read: func(d *decoder, at string, v value, r *T) (err error) {
 		of(r).all, err = readTools(d, form, at, v)
 		return err
 	}}
+}
+
+// knownTypes are the types of the tools that are not left out; a tool without a type is a function.
+func knownTypes(form *table[tool]) []string {
+	if form == anthropicToolFields {
+		return []string{"", "function", "custom"}
+	}
+	return []string{"", "function"}
+}
+
+// toolSchema describes a tool: one of that form, or one of another type, which may hold anything.
+func toolSchema(form *table[tool]) schema {
+	other := schema{"type": "string", "not": schema{"enum": knownTypes(form)}}
+	return schema{"anyOf": []schema{form.schema(), {"type": "object", "required": []string{"type"}, "properties": schema{"type": other}}}}
 }
 
 // functionFields are the fields of a function.
@@ -205,7 +219,7 @@ func readTools(d *decoder, form *table[tool], at string, v value) ([]tool, error
 	seen := map[string]bool{}
 	for i, of := range v.list {
 		at := fmt.Sprintf("%s[%d]", at, i)
-		if typ := of.get("type"); typ.kind == kindText && !isText("function", "custom")(typ) || isText("custom")(typ) && form != anthropicToolFields {
+		if typ := of.get("type"); typ.kind == kindText && !isText(knownTypes(form)...)(typ) {
 			d.ignored = append(d.ignored, at)
 			continue
 		}

@@ -298,6 +298,8 @@ func TestToolFields(t *testing.T) {
 	if got := w.prompted(); !strings.Contains(got, `<|end_header_id|>{"type": "function", "function": {"name": "x", "parameters": {"type": "object", "properties": {}}}}<|eot_id|>`) {
 		t.Errorf("prompt %q", got)
 	}
+	f(chat, `"tools":[{"type":"","function":{"name":"x"}}]`, 200, `"content":"Hi"`, "") // an empty type is none
+	f(chat, `"tools":[{"type":"","function":[null]}]`, 400, "tools[0].function must be an object, not a list", "")
 	f(messages, `"tools":[{"type":"web_search_20250305","name":"web_search"},{"type":"custom","name":"x","input_schema":{"type":"object"}}],"tool_choice":{"type":"auto"}`, 200, `"text":"Hi"`, "tools[0]")
 	f(chat, tool(`"name":"x"`)+`,"tool_choice":"none"`, 200, `"content":"Hi"`, "")
 	if got := w.prompted(); strings.Contains(got, "function") {

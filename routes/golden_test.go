@@ -1,0 +1,287 @@
+package routes
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ortserve/engine"
+)
+
+// Files of exchanges hold requests and the answers to them, byte for byte, with the reasons beside them. Each exchange is
+//
+//	# why the answer is what it is
+//	>>> POST /v1/chat/completions
+//	Header: of the request
+//
+//	{"body": "with line breaks between its members"}
+//	<<< 200
+//	Content-Type: and those of shownHeaders that the answer has
+//
+//	the answer's body
+//
+// Lines with @ are settings: @answer is what the model says from there on; @template its template and @fails the run in which it fails, of the
+// whole file, @window how many tokens it holds. Times are written as 1, digests as X. `go test ./routes -update` writes what stands behind <<<.
+type exchangeFile struct {
+	path  string
+	parts []exchangePart
+}
+
+// exchangePart is an exchange and what stands before it.
+type exchangePart struct {
+	before  []string // comments and settings
+	request []string // from >>> on
+	answer  []string // from <<< on
+}
+
+// shownHeaders are those that a file shows.
+var shownHeaders = []string{"Content-Type", "X-Ignored-Params", "X-Context-Length", "Allow", "Retry-After", "Www-Authenticate"}
+
+// readExchanges reads a file of exchanges.
+func readExchanges(t *testing.T, path string) *exchangeFile {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &exchangeFile{path: path}
+	var part exchangePart
+	into := &part.before
+	flush := func() {
+		f.parts = append(f.parts, part)
+		part = exchangePart{}
+		into = &part.before
+	}
+	for _, line := range strings.Split(strings.TrimSuffix(string(text), "\n"), "\n") {
+		comment := strings.HasPrefix(line, "# ") || strings.HasPrefix(line, "@")
+		switch {
+		case strings.HasPrefix(line, ">>> ") || comment && part.answer != nil:
+			if part.answer != nil {
+				flush()
+			}
+			if !comment {
+				into = &part.request
+			}
+		case strings.HasPrefix(line, "<<<"):
+			into = &part.answer
+		}
+		*into = append(*into, line)
+	}
+	flush()
+	return f
+}
+
+// write puts the file back.
+func (f *exchangeFile) write(t *testing.T) {
+	t.Helper()
+	var lines []string
+	for _, p := range f.parts {
+		lines = append(lines, slices.Concat(p.before, p.request, p.answer)...)
+	}
+	if err := os.WriteFile(f.path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// setting returns the value of a setting that stands before the exchange.
+func (p *exchangePart) setting(name string) (string, bool) {
+	for _, line := range p.before {
+		if v, ok := strings.CutPrefix(line, "@"+name+" "); ok {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// ask returns the exchange's method, path, headers and body.
+func (p *exchangePart) ask(t *testing.T) (method, path string, headers []string, body string) {
+	t.Helper()
+	if len(p.request) == 0 {
+		t.Fatalf("an exchange without a request: %q", p.before)
+	}
+	method, path, _ = strings.Cut(strings.TrimPrefix(p.request[0], ">>> "), " ")
+	rest := p.request[1:]
+	for len(rest) > 0 && rest[0] != "" {
+		name, value, _ := strings.Cut(rest[0], ": ")
+		headers = append(headers, name, value)
+		rest = rest[1:]
+	}
+	return method, path, headers, strings.Join(rest, "\n")
+}
+
+// The parts of an answer that differ from run to run, or with the model's files.
+var (
+	times   = regexp.MustCompile(`"(\w*_duration|\w+_ms|\w+_per_second)":[\d.e+-]+`)
+	digests = regexp.MustCompile(`"(digest|expires_at)":"[^"]*"`)
+)
+
+// lines is an answer as a file has it.
+func (r reply) lines() []string {
+	lines := []string{"<<< " + strconv.Itoa(r.status)}
+	for _, name := range shownHeaders {
+		if v := r.header.Get(name); v != "" {
+			lines = append(lines, name+": "+v)
+		}
+	}
+	body := digests.ReplaceAllString(times.ReplaceAllString(r.body, `"$1":1`), `"$1":"X"`)
+	return append(append(lines, ""), strings.Split(body, "\n")...)
+}
+
+// player plays exchanges against a world whose model makes each run only when what the one before gave has been read, so that what is
+// streamed does not depend on who is faster.
+type player struct {
+	*world
+	gate    atomic.Pointer[chan struct{}] // nil: the model runs freely
+	entered atomic.Int32                  // runs that have begun
+	busy    bool                          // the model never becomes idle
+	runs    int                           // of the exchange
+	fails   int                           // the run that fails, and all after it
+}
+
+// newPlayer starts the world that a file asks for.
+func newPlayer(t *testing.T, f *exchangeFile, set ...func(*world, *Options)) *player {
+	t.Helper()
+	p := &player{fails: math.MaxInt}
+	if run, ok := f.parts[0].setting("fails"); ok {
+		var err error
+		if p.fails, err = strconv.Atoi(run); err != nil {
+			t.Fatalf("%s: @fails: %v", f.path, err)
+		}
+	}
+	window := 4096
+	if n, ok := f.parts[0].setting("window"); ok {
+		var err error
+		if window, err = strconv.Atoi(n); err != nil {
+			t.Fatalf("%s: @window: %v", f.path, err)
+		}
+	}
+	name, _ := f.parts[0].setting("template")
+	source, ok := map[string]string{"": "", "hermes": hermesTemplate, "llama": llamaTemplate}[name]
+	if !ok {
+		t.Fatalf("%s: @template %s", f.path, name)
+	}
+	p.world = newWorld(t, "Hi", append([]func(*world, *Options){withTemplate(source), func(w *world, _ *Options) {
+		w.model.info.MaxLen, w.model.info.Chunk = window, window // a prompt is one run
+		w.model.before = func(*engine.Batch) error {
+			p.entered.Add(1)
+			if gate := p.gate.Load(); gate != nil {
+				select {
+				case <-*gate:
+				case <-t.Context().Done():
+					return context.Canceled
+				}
+			}
+			if p.runs++; p.runs >= p.fails {
+				return fmt.Errorf("run %d fails", p.runs)
+			}
+			return nil
+		}
+	}}, set...)...)
+	return p
+}
+
+// play returns the answer to an exchange. The texts of pieces tell where a stream waits for the next run.
+func (p *player) play(part *exchangePart) reply {
+	p.t.Helper()
+	p.runs = 0
+	if answer, ok := part.setting("answer"); ok {
+		var err error
+		if p.model.answer, err = strconv.Unquote(answer); err != nil {
+			p.t.Fatalf("@answer %s: %v", answer, err)
+		}
+	}
+	method, path, headers, body := part.ask(p.t)
+	if p.busy {
+		return p.do(method, path, body, headers...)
+	}
+	defer eventually(p.t, "the model is idle", p.idle)
+	streams := strings.Contains(body, `"stream":true`) || strings.HasPrefix(path, "/api/") && !strings.Contains(body, `"stream":false`)
+	text := p.model.answer
+	if !streams || strings.Contains(text, "<") { // calls of tools come whole
+		return p.do(method, path, body, headers...)
+	}
+	gate := make(chan struct{}, len(text))
+	p.gate.Store(&gate)
+	defer p.gate.Store(nil)
+	conn := p.dial()
+	var head strings.Builder
+	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n", method, path, len(body))
+	for i := 0; i < len(headers); i += 2 {
+		fmt.Fprintf(&head, "%s: %s\r\n", headers[i], headers[i+1])
+	}
+	if _, err := fmt.Fprintf(conn, "%s\r\n%s", head.String(), body); err != nil {
+		p.t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var got strings.Builder
+	buf := make([]byte, 4096)
+	more := func() bool { // reads on; false at the end
+		n, err := res.Body.Read(buf)
+		got.Write(buf[:n])
+		if err != nil && !errors.Is(err, io.EOF) {
+			p.t.Fatalf("%s: %v; so far %q", path, err, got.String())
+		}
+		return err == nil
+	}
+	if typ := res.Header.Get("Content-Type"); typ == eventStream || typ == jsonLines {
+		for i, r := range text {
+			for range len(string(r)) { // runs, some of which the answer may not need
+				gate <- struct{}{}
+			}
+			if i+len(string(r)) < p.fails && !more() {
+				break
+			}
+		}
+	}
+	close(gate)
+	for more() {
+	}
+	return reply{res.StatusCode, res.Header, got.String()}
+}
+
+// check plays a file's exchanges.
+func (f *exchangeFile) check(t *testing.T, p *player) {
+	t.Helper()
+	for i := range f.parts {
+		part := &f.parts[i]
+		got := p.play(part).lines()
+		if *update {
+			part.answer = got
+			continue
+		}
+		if diff := cmp.Diff(part.answer, got); diff != "" {
+			t.Errorf("%s: %s (-want +got):\n%s", f.path, part.request[0], diff)
+		}
+	}
+	if *update {
+		f.write(t)
+	}
+}
+
+// exchangeFiles returns the files of a folder below testdata.
+func exchangeFiles(t *testing.T, folder string) []string {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/" + folder + "/*.txt")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no files of exchanges: %v", err)
+	}
+	return paths
+}
