@@ -123,16 +123,16 @@ func (s *Scheduler) planPrefill(p *plan) {
 	if s.options.whole {
 		limit = rest
 	}
-	n, logits := chunk(rest, limit), 0
+	n, logits := s.chunk(rest, limit), 0
 	switch skip := seq.unscored(); {
 	case seq.score == nil:
 		if n == rest {
 			logits = 1
 		}
 	case skip > 1:
-		n = chunk(skip, limit)
+		n = s.chunk(skip, limit)
 	default: // as many as there may be logits
-		n = chunk(rest, min(limit, s.options.logits))
+		n = s.chunk(rest, min(limit, s.options.logits))
 		logits = n - skip
 	}
 	p.seqs = append(p.seqs, seq)
@@ -142,16 +142,24 @@ func (s *Scheduler) planPrefill(p *plan) {
 	p.batch.Idle = s.held(seq.slot + 1)
 }
 
+// queryTile is what the sizes of ONNX Runtime's tiles of queries are multiples of: its attention on the processor takes the new tokens of a
+// run in tiles of twice the head size. A tile of one token is computed like a run of one token, see minChunk.
+const queryTile = 16
+
 // chunk returns how many of rest tokens to compute in one run of at most limit. The runs of a prompt are of about the same length, because
-// a short one uses the matrix products badly, and none leaves a single token, see minChunk.
-func chunk(rest, limit int) int {
-	if rest <= limit {
-		return rest
+// a short one uses the matrix products badly, and none leaves a single token, see minChunk. Where every bit counts no run ends in a tile of
+// one token.
+func (s *Scheduler) chunk(rest, limit int) int {
+	n := rest
+	if rest > limit {
+		runs := (rest + limit - 1) / limit
+		n = (rest + runs - 1) / runs
+		if n == rest-1 {
+			n--
+		}
 	}
-	runs := (rest + limit - 1) / limit
-	n := (rest + runs - 1) / runs
-	if n == rest-1 {
-		n--
+	if s.options.strict && !s.options.whole && n > queryTile && n%queryTile == 1 {
+		n -= 2
 	}
 	return n
 }

@@ -450,11 +450,12 @@ func TestKeepsOtherConversation(t *testing.T) {
 }
 
 func TestChunk(t *testing.T) {
+	s := &Scheduler{}
 	f := func(prompt, limit int, want ...int) {
 		t.Helper()
 		var got []int
 		for rest := prompt; rest > 0; rest -= got[len(got)-1] {
-			got = append(got, chunk(rest, limit))
+			got = append(got, s.chunk(rest, limit))
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("a prompt of %d, at most %d a run: %v, want %v", prompt, limit, got, want)
@@ -469,14 +470,25 @@ func TestChunk(t *testing.T) {
 	f(129, 128, 65, 64)
 	f(165, 128, 83, 82)
 	f(1000, 256, 250, 250, 250, 250)
-	for limit := minChunk; limit < 20; limit++ {
-		for prompt := 2; prompt < 100; prompt++ {
-			for rest := prompt; rest > 0; {
-				n := chunk(rest, limit)
-				if n < 2 || n > limit {
-					t.Fatalf("a prompt of %d, at most %d a run: %d of %d left", prompt, limit, n, rest)
+	s.options.strict = true // no run ends in a tile of one token
+	f(16, 128, 16)
+	f(17, 128, 15, 2)
+	f(33, 128, 31, 2)
+	f(129, 128, 63, 66)
+	f(257, 256, 127, 130)
+	s.options.whole = true
+	f(33, 128, 33)
+	for _, strict := range []bool{false, true} {
+		s.options = schedulerOptions{strict: strict}
+		for limit := minChunk; limit < 40; limit++ {
+			for prompt := 2; prompt < 100; prompt++ {
+				for rest := prompt; rest > 0; {
+					n := s.chunk(rest, limit)
+					if n < 2 || n > limit || strict && n%queryTile == 1 {
+						t.Fatalf("a prompt of %d, at most %d a run: %d of %d left", prompt, limit, n, rest)
+					}
+					rest -= n
 				}
-				rest -= n
 			}
 		}
 	}

@@ -2,13 +2,13 @@ package onnx
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,14 +24,21 @@ type witness struct {
 	*Session
 	mu       sync.Mutex
 	slots    map[int][]int32
-	seen     map[[32]byte][32]byte // hash of the tokens -> hash of the logits' bits
+	seen     map[string]seen // by the tokens
 	rows     int
-	repeated int // rows whose tokens were seen before
-	differ   int // of those, the ones with other bits
+	repeated int      // rows whose tokens were seen before
+	differ   int      // of those, the ones with other bits
+	first    []string // how the first of these differ
+}
+
+// seen is what followed tokens for the first time, and how they were run.
+type seen struct {
+	logits []float32
+	run    string
 }
 
 func newWitness(s *Session) *witness {
-	return &witness{Session: s, slots: map[int][]int32{}, seen: map[[32]byte][32]byte{}}
+	return &witness{Session: s, slots: map[int][]int32{}, seen: map[string]seen{}}
 }
 
 // Forward implements engine.Model.
@@ -47,34 +54,45 @@ func (w *witness) Forward(b *engine.Batch) (engine.Logits, error) {
 		tokens := append(slices.Clone(w.slots[r.Slot][:r.Past]), r.Tokens...)
 		w.slots[r.Slot] = tokens
 		for k := range r.Logits {
-			w.witness(tokens[:len(tokens)-r.Logits+k+1], logits.Row(at))
+			w.witness(tokens[:len(tokens)-r.Logits+k+1], logits.Row(at), b)
 			at++
 		}
 	}
 	return logits, nil
 }
 
-// witness compares logits with those that followed the same tokens before.
-func (w *witness) witness(tokens []int32, logits []float32) {
-	key, h := sha256.New(), sha256.New()
-	var b [4]byte
+// witness compares logits of a batch with those that followed the same tokens before.
+func (w *witness) witness(tokens []int32, logits []float32, b *engine.Batch) {
+	var key []byte
 	for _, id := range tokens {
-		binary.LittleEndian.PutUint32(b[:], uint32(id))
-		key.Write(b[:])
+		key = binary.LittleEndian.AppendUint32(key, uint32(id))
 	}
-	for _, l := range logits {
-		binary.LittleEndian.PutUint32(b[:], math.Float32bits(l))
-		h.Write(b[:])
+	run := ""
+	for _, r := range b.Rows {
+		run += fmt.Sprintf(" %d+%d", r.Past, len(r.Tokens))
 	}
-	k, v := [32]byte(key.Sum(nil)), [32]byte(h.Sum(nil))
 	w.rows++
-	if old, ok := w.seen[k]; ok {
-		w.repeated++
-		if old != v {
-			w.differ++
+	old, ok := w.seen[string(key)]
+	if !ok {
+		w.seen[string(key)] = seen{slices.Clone(logits), run}
+		return
+	}
+	w.repeated++
+	var at []int
+	most := 0.0
+	for i, l := range logits {
+		if math.Float32bits(l) != math.Float32bits(old.logits[i]) {
+			at = append(at, i)
+			most = max(most, math.Abs(float64(l-old.logits[i])))
 		}
 	}
-	w.seen[k] = v
+	if len(at) == 0 {
+		return
+	}
+	if w.differ++; len(w.first) < 8 {
+		w.first = append(w.first, fmt.Sprintf("after %d tokens, in a run of%s (past+new), at first in one of%s: %d of %d logits, from the %dth to the %dth, by up to %g",
+			len(tokens), run, old.run, len(at), len(logits), at[0], at[len(at)-1], most))
+	}
 }
 
 // Copy implements engine.Model.
@@ -180,7 +198,7 @@ func TestNeedle(t *testing.T) {
 				t.Errorf("the ids of %d of %d trials differ from the first", n, trials)
 			}
 			if w.differ > 0 || w.repeated == 0 {
-				t.Errorf("of %d rows of logits %d followed tokens seen before, %d with other bits", w.rows, w.repeated, w.differ)
+				t.Errorf("of %d rows of logits %d followed tokens seen before, %d with other bits; the first:\n%s", w.rows, w.repeated, w.differ, strings.Join(w.first, "\n"))
 			}
 			t.Logf("%d trials: %d rows of logits, %d after tokens seen before, %d with other bits", trials, w.rows, w.repeated, w.differ)
 		})
