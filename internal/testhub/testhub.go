@@ -25,7 +25,7 @@ import (
 type Hub struct {
 	*httptest.Server
 
-	mu sync.Mutex // of what follows, while the hub serves
+	mu sync.Mutex // of what follows, while the hub serves; see Change
 
 	Commit string
 	Files  map[string][]byte
@@ -92,6 +92,13 @@ func BlobID(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// Change calls f, which changes the fields, while no request is looking at them: a client that has gone may have left one behind.
+func (h *Hub) Change(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f()
+}
+
 // ServeHTTP implements http.Handler.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if path, ok := strings.CutPrefix(r.URL.Path, "/api/models/"); ok {
@@ -99,7 +106,10 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.serveList(w, r, path)
 		return
 	}
-	path, ok := strings.CutPrefix(r.URL.Path, "/"+Repo+"/resolve/"+h.Commit+"/")
+	h.mu.Lock()
+	commit := h.Commit
+	h.mu.Unlock()
+	path, ok := strings.CutPrefix(r.URL.Path, "/"+Repo+"/resolve/"+commit+"/")
 	if !ok {
 		http.NotFound(w, r)
 		return
@@ -120,11 +130,12 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *Hub) serveList(w http.ResponseWriter, r *http.Request, path string) {
 	id, revision, ok := strings.Cut(path, "/revision/")
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if !ok || id != Repo || revision != "main" && revision != h.Commit {
 		http.NotFound(w, r)
 		return
 	}
-	h.mu.Lock()
 	var siblings []map[string]any
 	for name, data := range h.Files {
 		s := map[string]any{"rfilename": name, "size": len(data), "blobId": BlobID(data)}
@@ -138,7 +149,6 @@ func (h *Hub) serveList(w http.ResponseWriter, r *http.Request, path string) {
 	if h.List != nil {
 		h.List(list)
 	}
-	h.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(list)
 }

@@ -268,7 +268,7 @@ func TestChangedMeanwhile(t *testing.T) {
 				t.Fatalf("error %v, want that of the context", err)
 			}
 			w.Rate.Store(0)
-			change(w)
+			w.Change(func() { change(w) })
 			_, err = w.pull(w.options(), "")
 			if wantErr != "" {
 				if err == nil || !strings.Contains(err.Error(), wantErr) || strings.Contains(err.Error(), "\n") {
@@ -278,7 +278,7 @@ func TestChangedMeanwhile(t *testing.T) {
 				if n := w.Sent.Load(); n > 4*size {
 					t.Errorf("%d bytes were sent", n)
 				}
-				w.List, w.Files["model.onnx.data_1"] = nil, want // the hub comes to itself
+				w.Change(func() { w.List, w.Files["model.onnx.data_1"] = nil, want }) // the hub comes to itself
 				if _, err = w.pull(w.options(), ""); err != nil {
 					t.Fatal(err)
 				}
