@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"runtime/debug"
+	"sync"
 
 	"ortserve/models/convert/gguf"
 	"ortserve/onnx/graph/nbits"
@@ -15,6 +17,37 @@ func fence(cancel context.CancelCauseFunc) {
 	if r := recover(); r != nil {
 		cancel(fmt.Errorf("internal error: %v\n%s", r, debug.Stack()))
 	}
+}
+
+// spread calls do for 0 to n-1 on all processors, until one fails or ctx ends. Each worker has a converter of its own, which begins as c.
+func spread(ctx context.Context, c converter, n int, do func(c *converter, i int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), max(1, n)) {
+		workers.Go(func() {
+			defer fence(cancel)
+			c := c
+			for i := range next {
+				if err := do(&c, i); err != nil {
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+feed:
+	for i := range n {
+		select {
+		case next <- i:
+		case <-ctx.Done():
+			break feed
+		}
+	}
+	close(next)
+	workers.Wait()
+	return context.Cause(ctx)
 }
 
 // converter holds one worker's memory.

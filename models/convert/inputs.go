@@ -3,9 +3,7 @@ package convert
 import (
 	"context"
 	"math"
-	"runtime"
 	"slices"
-	"sync"
 )
 
 // An error in a weight counts as much as the input it is multiplied with is large. How large inputs are is estimated without any text,
@@ -149,8 +147,6 @@ const strips = 32
 // survey reads a matrix once. It returns for each row the sum of the squares of its elements times the weights of the columns, which may
 // be nil, and for each column the sum of the squares of its elements.
 func (e *estimator) survey(t *tensor, weights []float64) (rows, columns []float64, err error) {
-	ctx, cancel := context.WithCancelCause(e.ctx)
-	defer cancel(nil)
 	squares := make([]float64, t.length)
 	for i := range squares {
 		squares[i] = 1
@@ -160,33 +156,12 @@ func (e *estimator) survey(t *tensor, weights []float64) (rows, columns []float6
 	}
 	rows, columns = make([]float64, t.rows), make([]float64, t.length)
 	var sums [strips][]float64
-	next := make(chan int)
-	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), strips) {
-		workers.Go(func() {
-			defer fence(cancel)
-			var c converter
-			for i := range next {
-				sums[i] = make([]float64, t.length)
-				from, to := t.rows*i/strips, t.rows*(i+1)/strips
-				if err := c.sums(t, from, rows[from:to], sums[i], squares, e.done); err != nil {
-					cancel(err)
-					return
-				}
-			}
-		})
-	}
-feed:
-	for i := range strips {
-		select {
-		case next <- i:
-		case <-ctx.Done():
-			break feed
-		}
-	}
-	close(next)
-	workers.Wait()
-	if err := context.Cause(ctx); err != nil {
+	err = spread(e.ctx, converter{}, strips, func(c *converter, i int) error {
+		sums[i] = make([]float64, t.length)
+		from, to := t.rows*i/strips, t.rows*(i+1)/strips
+		return c.sums(t, from, rows[from:to], sums[i], squares, e.done)
+	})
+	if err != nil {
 		return nil, nil, err
 	}
 	for _, s := range sums {

@@ -2,7 +2,6 @@ package convert
 
 import (
 	"context"
-	"runtime"
 	"sync"
 
 	"ortserve/models/convert/gguf"
@@ -182,32 +181,12 @@ func (w *writer) matrix(name string, f nbits.Format, columns columnFit, parts ..
 
 // run fills all matrices, on as many goroutines as there are processors.
 func (w *writer) run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	next := make(chan piece)
-	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), max(1, len(w.pieces))) {
-		workers.Go(func() {
-			defer fence(cancel)
-			c := converter{nearest: w.nearest}
-			for p := range next {
-				if err := c.convert(p); err != nil {
-					cancel(err)
-					return
-				}
-				w.advance(int64(p.rows) * int64(p.from.rowBytes()))
-			}
-		})
-	}
-feed:
-	for _, p := range w.pieces {
-		select {
-		case next <- p:
-		case <-ctx.Done():
-			break feed
+	return spread(ctx, converter{nearest: w.nearest}, len(w.pieces), func(c *converter, i int) error {
+		p := w.pieces[i]
+		if err := c.convert(p); err != nil {
+			return err
 		}
-	}
-	close(next)
-	workers.Wait()
-	return context.Cause(ctx)
+		w.advance(int64(p.rows) * int64(p.from.rowBytes()))
+		return nil
+	})
 }
