@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	_ "embed"
 	"fmt"
 	"path/filepath"
@@ -23,19 +22,11 @@ import (
 var calibrationText string
 
 // calibrate runs texts through the graph of the model in dir and returns how large the numbers of its cache get.
-func calibrate(_ context.Context, dir, library string) ([]convert.CacheSizes, error) {
+func calibrate(dir, library string) ([]convert.CacheSizes, error) {
 	if _, err := onnx.Load(library); err != nil {
 		return nil, err
 	}
-	m, err := models.Describe(dir)
-	if err != nil {
-		return nil, err
-	}
-	t, err := tokenize.Load(dir)
-	if err != nil {
-		return nil, err
-	}
-	c, err := onnx.Inspect(m.Graph, hints(m))
+	m, t, c, err := readModel(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +47,20 @@ func calibrate(_ context.Context, dir, library string) ([]convert.CacheSizes, er
 		sizes = append(sizes, convert.CacheSizes{r.Key, r.Value})
 	}
 	return sizes, nil
+}
+
+// readModel reads what a model's directory says of it.
+func readModel(dir string) (*models.Model, *tokenize.Tokenizer, *onnx.Contract, error) {
+	m, err := models.Describe(dir)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	t, err := tokenize.Load(dir)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	c, err := onnx.Inspect(m.Graph, hints(m))
+	return m, t, c, err
 }
 
 // calibrationTexts are the parts of the calibration text, and a chat of some of them as the model's template renders it: what comes first

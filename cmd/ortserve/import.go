@@ -13,9 +13,7 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
-	"ortserve/internal/home"
 	"ortserve/models"
 	"ortserve/models/convert"
 )
@@ -48,10 +46,14 @@ func runImport(ctx context.Context, args []string, t terminal) error {
 		temperature = &t
 		return nil
 	})
-	path, err := parseMixed(f, args)
+	files, err := parseWords(f, args)
 	if err != nil {
 		return err
 	}
+	if len(files) != 1 {
+		return fmt.Errorf("%d files named, one is expected: ortserve import FILE.gguf|FOLDER --name NAME", len(files))
+	}
+	path := files[0]
 	if *name == "" {
 		base := filepath.Base(filepath.Clean(path))
 		*name = strings.ToLower(strings.TrimSuffix(base, ".gguf"))
@@ -68,9 +70,7 @@ func runImport(ctx context.Context, args []string, t terminal) error {
 	var quantizeKV func(context.Context, string) ([]convert.CacheSizes, error)
 	switch {
 	case *kv == "int8":
-		quantizeKV = func(ctx context.Context, dir string) ([]convert.CacheSizes, error) {
-			return calibrate(ctx, dir, *library)
-		}
+		quantizeKV = func(_ context.Context, dir string) ([]convert.CacheSizes, error) { return calibrate(dir, *library) }
 	case *kv == "fp32" && !half, *kv == "fp16" && half, *kv == "":
 	default:
 		return fmt.Errorf("--kv %q: it is int8, or as --dtype (fp32 unless given)", *kv)
@@ -125,42 +125,18 @@ func runImport(ctx context.Context, args []string, t terminal) error {
 	return err
 }
 
-// parseMixed parses flags before and after the one argument that is not a flag, and returns that.
-func parseMixed(f *flag.FlagSet, args []string) (string, error) {
-	var rest []string
-	for {
-		if err := f.Parse(args); err != nil {
-			return "", err
-		}
-		if f.NArg() == 0 {
-			break
-		}
-		rest, args = append(rest, f.Arg(0)), f.Args()[1:]
-	}
-	if len(rest) != 1 {
-		return "", fmt.Errorf("%d files named, one is expected: ortserve import FILE.gguf|FOLDER --name NAME", len(rest))
-	}
-	return rest[0], nil
-}
-
 // storePath is where the model called name lies or will lie.
-func storePath(name string) (string, error) {
-	dir, err := home.Dir()
-	if err != nil {
-		return "", err
-	}
-	s, err := models.OpenStore(home.Models(dir))
-	if err != nil {
-		return "", err
-	}
-	defer s.Close()
-	return s.Path(name)
+func storePath(name string) (path string, err error) {
+	err = withStore(func(s *models.Store) error {
+		path, err = s.Path(name)
+		return err
+	})
+	return path, err
 }
 
 // progressOf shows how far something is: a bar on a terminal, a line for each quarter elsewhere. finish ends the bar.
 func progressOf(w io.Writer, what string) (progress func(done, total int64), finish func()) {
-	file, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
+	if !isTerminal(w) {
 		quarter := int64(0)
 		return func(done, total int64) {
 			if now := done * 4 / max(1, total); now > quarter {

@@ -11,7 +11,6 @@ import (
 
 	"ortserve/engine"
 	"ortserve/internal/config"
-	"ortserve/internal/home"
 	"ortserve/models"
 	"ortserve/models/convert"
 	"ortserve/onnx"
@@ -41,15 +40,15 @@ func measure(ctx context.Context, path, name, dir, text, library string, progres
 	if _, err := onnx.Load(library); err != nil {
 		return m, err
 	}
-	root, err := home.Dir()
-	if err != nil {
-		return m, err
-	}
-	store, err := models.OpenStore(home.Models(root))
-	if err != nil {
-		return m, err
-	}
-	defer store.Close()
+	err = withStore(func(store *models.Store) error {
+		m, err = measureIn(ctx, store, path, name, dir, text, progress)
+		return err
+	})
+	return m, err
+}
+
+// measureIn does what measure does, with room for the other import in the store.
+func measureIn(ctx context.Context, store *models.Store, path, name, dir, text string, progress func(done, total int64)) (m measurement, err error) {
 	st, err := store.Stage(name, "measuring")
 	if err != nil {
 		return m, err
@@ -105,15 +104,7 @@ type scorer struct {
 }
 
 func openScorer(dir string) (*scorer, error) {
-	m, err := models.Describe(dir)
-	if err != nil {
-		return nil, err
-	}
-	tokenizer, err := tokenize.Load(dir)
-	if err != nil {
-		return nil, err
-	}
-	contract, err := onnx.Inspect(m.Graph, hints(m))
+	m, tokenizer, contract, err := readModel(dir)
 	if err != nil {
 		return nil, err
 	}

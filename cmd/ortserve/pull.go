@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
-	"ortserve/internal/buildinfo"
 	"ortserve/models"
 	"ortserve/models/hub"
 )
@@ -36,10 +34,7 @@ func runPull(ctx context.Context, args []string, t terminal) error {
 	if err != nil {
 		return err
 	}
-	o := hub.FromEnv(os.Getenv)
-	o.Offline = o.Offline || *offline
-	o.UserAgent = "ortserve/" + buildinfo.Version
-	h, err := hub.New(o)
+	h, err := newHub(*offline)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,21 +79,15 @@ func runChat(ctx context.Context, args []string, t terminal) error {
 
 // parseRun returns the model and the words of the prompt. Flags may stand before, between and after them; behind -- is text.
 func parseRun(f *flag.FlagSet, args []string) ([]string, error) {
-	var words []string
-	for {
-		if err := f.Parse(args); err != nil {
-			return nil, err
-		}
-		rest := f.Args()
-		if behind := len(args) - len(rest); behind > 0 && args[behind-1] == "--" {
-			words = append(words, rest...)
-			break
-		}
-		if len(rest) == 0 {
-			break
-		}
-		words, args = append(words, rest[0]), rest[1:]
+	var text []string
+	if i := slices.Index(args, "--"); i >= 0 {
+		args, text = args[:i], args[i+1:]
 	}
+	words, err := parseWords(f, args)
+	if err != nil {
+		return nil, err
+	}
+	words = append(words, text...)
 	if len(words) == 0 {
 		words = []string{home.DefaultModel}
 	}

@@ -23,7 +23,6 @@ import (
 	"ortserve/internal/home"
 	"ortserve/internal/metrics"
 	"ortserve/models"
-	"ortserve/models/hub"
 	"ortserve/onnx"
 	"ortserve/pool"
 	"ortserve/routes"
@@ -141,10 +140,7 @@ func newServer(c *config.Serve, log *slog.Logger, keys *routes.Keys) (_ *server,
 	log.Info("starting", "version", buildinfo.Version, "onnxruntime", onnx.Version(), "library", library, "threads", l.threads,
 		"gomaxprocs", runtime.GOMAXPROCS(0))
 
-	o := hub.FromEnv(os.Getenv)
-	o.Offline = o.Offline || c.Offline
-	o.UserAgent = "ortserve/" + buildinfo.Version
-	h, err := hub.New(o)
+	h, err := newHub(c.Offline)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"ortserve/internal/home"
 	"ortserve/models"
 	"ortserve/tokenize"
 )
@@ -84,16 +83,11 @@ func openTokenizer(model string) (*tokenize.Tokenizer, error) {
 	if info, err := os.Stat(model); err == nil && info.IsDir() {
 		return nil, errors.New("there is no tokenizer.json in the folder")
 	}
-	dir, err := home.Dir()
-	if err != nil {
-		return nil, err
-	}
-	store, err := models.OpenStore(home.Models(dir))
-	if err != nil {
-		return nil, err
-	}
-	defer store.Close()
-	m, err := store.Find(model)
+	var m *models.Model
+	err := withStore(func(s *models.Store) (err error) {
+		m, err = s.Find(model)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
