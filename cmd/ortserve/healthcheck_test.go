@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"ortserve/internal/testenv"
 )
 
 // probed is a server whose /readyz answers with a status, after a wait.
@@ -57,7 +58,7 @@ func TestHealthcheck(t *testing.T) {
 	slow, _ := probed(t, "127.0.0.1:0", http.StatusOK, time.Minute)
 	f(1, "deadline", "--addr", slow, "--timeout", "50ms")
 
-	f(1, "refused", "--addr", free(t))
+	f(1, "refused", "--addr", testenv.FreeAddr(t))
 	f(1, `--addr "9112"`, "--addr", "9112")
 	f(1, "invalid value", "--addr", ready, "--timeout", "soon")
 
@@ -80,15 +81,4 @@ func TestHealthcheck(t *testing.T) {
 	t.Setenv("ORTSERVE_ADDR", loading)
 	f(1, "503")
 	f(0, "", "--addr", ready) // the flag wins
-}
-
-// free returns an address on which nothing listens.
-func free(t *testing.T) string {
-	t.Helper()
-	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }

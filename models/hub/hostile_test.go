@@ -1,8 +1,6 @@
 package hub
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -252,24 +250,9 @@ func TestChangedMeanwhile(t *testing.T) {
 	f := func(what string, change func(w *world), wantErr string, want []byte) {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t, map[string][]byte{"model.onnx.data_1": first})
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			h, err := New(w.options())
-			if err != nil {
-				t.Fatal(err)
-			}
-			w.Rate.Store(4 << 20)
-			_, err = h.Pull(ctx, w.store, Request{Ref: Ref{ID: testRepo}, Progress: func(p Progress) {
-				if p.Done >= 3<<20 {
-					cancel()
-				}
-			}})
-			if !errors.Is(err, context.Canceled) {
-				t.Fatalf("error %v, want that of the context", err)
-			}
-			w.Rate.Store(0)
+			w.interrupted()
 			w.Change(func() { change(w) })
-			_, err = w.pull(w.options(), "")
+			_, err := w.pull(w.options(), "")
 			if wantErr != "" {
 				if err == nil || !strings.Contains(err.Error(), wantErr) || strings.Contains(err.Error(), "\n") {
 					t.Errorf("error %v, want one line with %q", err, wantErr)

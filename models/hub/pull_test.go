@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"os"
@@ -55,23 +54,8 @@ func TestPull(t *testing.T) {
 func TestTornState(t *testing.T) {
 	const size = 8 << 20
 	w := newWorld(t, map[string][]byte{"model.onnx.data_1": testhub.Random(5, size)})
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	h, err := New(w.options())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.Rate.Store(4 << 20)
-	_, err = h.Pull(ctx, w.store, Request{Ref: Ref{ID: testRepo}, Progress: func(p Progress) {
-		if p.Done >= 3<<20 {
-			cancel()
-		}
-	}})
-	if !errors.Is(err, context.Canceled) {
-		t.Fatalf("error %v, want that of the context", err)
-	}
+	w.interrupted()
 	w.nothingListed()
-	w.Rate.Store(0)
 	part, err := filepath.Glob(filepath.Join(w.root, "org", ".*", blobs, "*.part"))
 	if err != nil || len(part) == 0 {
 		t.Fatalf("no parts: %v", err)

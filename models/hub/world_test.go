@@ -2,6 +2,8 @@ package hub
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -50,6 +52,27 @@ func (w *world) pull(o Options, quant string) (*Result, error) {
 		w.t.Fatal(err)
 	}
 	return h.Pull(w.t.Context(), w.store, Request{Ref: Ref{ID: testRepo, Quant: quant}})
+}
+
+// interrupted pulls slowly and gives up after three mebibytes.
+func (w *world) interrupted() {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	defer cancel()
+	h, err := New(w.options())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.Rate.Store(4 << 20)
+	defer w.Rate.Store(0)
+	_, err = h.Pull(ctx, w.store, Request{Ref: Ref{ID: testRepo}, Progress: func(p Progress) {
+		if p.Done >= 3<<20 {
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) {
+		w.t.Fatalf("error %v, want that of the context", err)
+	}
 }
 
 // check compares the model with the hub's files.

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -50,11 +49,11 @@ func newFarm(t *testing.T) *farm {
 	if err := testmodel.Write(dir, testmodel.Config{Positions: 8193, Hidden: 64, Bits: 8, Block: 32, AccuracyLevel: 4}); err != nil {
 		t.Fatal(err)
 	}
-	listen := freeAddr(t)
+	listen := testenv.FreeAddr(t)
 	f := &farm{url: "http://" + listen}
 	env := append(os.Environ(), "ORTSERVE_LISTEN="+listen)
 	for i := range f.replicas {
-		addr := freeAddr(t)
+		addr := testenv.FreeAddr(t)
 		f.args[i] = []string{"--addr", addr, "--model", "tiny=" + dir, "--slots", "8", "--max-len", "8192"}
 		env = append(env, fmt.Sprintf("ORTSERVE_REPLICA_%d=%s", i+1, addr))
 		f.start(t, i)
@@ -86,17 +85,6 @@ func newFarm(t *testing.T) *farm {
 func (f *farm) start(t *testing.T, i int) {
 	t.Helper()
 	f.replicas[i] = testenv.Start(t, binary, f.args[i]...)
-}
-
-// freeAddr returns an address of the loopback interface that nothing listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // answer is what of an answer is compared.

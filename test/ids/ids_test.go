@@ -51,7 +51,9 @@ const (
 // exchange is a prompt's ids and the ids of the answer, with the stop token that ended it.
 type exchange struct{ prompt, answer []int }
 
-func TestGreedyIDs(t *testing.T) {
+// startDefault serves the default model, which it describes too.
+func startDefault(t *testing.T) (*testenv.Server, *models.Model) {
+	t.Helper()
 	binary, err := testenv.Build(t.TempDir(), false) // without the race detector: sampling is ten times slower with it
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +65,11 @@ func TestGreedyIDs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s, model
+}
 
+func TestGreedyIDs(t *testing.T) {
+	s, model := startDefault(t)
 	alone := make([]exchange, len(prompts))
 	for i, p := range prompts {
 		alone[i] = ask(t, s.URL, model.Name, p)

@@ -9,9 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"ortserve/internal/testenv"
-	"ortserve/models"
 )
 
 // topLogprobs is how many of the most probable tokens are asked for: as many as may be.
@@ -40,16 +37,7 @@ type byID map[string]struct {
 // TestLogprobs compares the log-probabilities of answers, streamed or not, of prompts and of scores with a log-softmax in float64 of the logits that
 // a loop in Python gets from the same graph.
 func TestLogprobs(t *testing.T) {
-	binary, err := testenv.Build(t.TempDir(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := testenv.DefaultModel(t)
-	s := testenv.Start(t, binary, "--model", dir, "--threads", strconv.Itoa(threads), "--speculate", "off")
-	model, err := models.Describe(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, model := startDefault(t)
 	some := prompts[11:14] // of several scripts
 	texts := make([]map[string][]int, len(some))
 	for i, p := range some {

@@ -1,11 +1,8 @@
 package ids
 
 import (
-	"bytes"
 	"encoding/json"
-	"io"
 	"math"
-	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -103,22 +100,8 @@ func TestTransformers(t *testing.T) {
 // likeliest has the server go on from a prompt greedily and returns the 20 likeliest tokens of each step, the chosen one first.
 func likeliest(t *testing.T, url string, prompt []int, n int) []step {
 	t.Helper()
-	body, err := json.Marshal(map[string]any{"prompt": prompt, "n_predict": n, "temperature": 0, "n_probs": 20, "return_tokens": true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/completion", bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var a struct {
-		Tokens []int
-		Probs  []struct {
+	type answer struct {
+		Probs []struct {
 			ID  int
 			Top []struct {
 				ID      int
@@ -126,13 +109,7 @@ func likeliest(t *testing.T, url string, prompt []int, n int) []step {
 			} `json:"top_logprobs"`
 		} `json:"completion_probabilities"`
 	}
-	b, err := io.ReadAll(resp.Body)
-	if err == nil {
-		err = json.Unmarshal(b, &a)
-	}
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%d %v %.300s", resp.StatusCode, err, b)
-	}
+	a := bodies[answer](t, url+"/completion", map[string]any{"prompt": prompt, "n_predict": n, "temperature": 0, "n_probs": 20})[0]
 	var steps []step
 	for _, p := range a.Probs {
 		var s step

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -83,7 +82,7 @@ func TestQueries(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	addr := freeAddr(t)
+	addr := testenv.FreeAddr(t)
 	server := testenv.Launch(t, prometheus, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+addr)
 	base := "http://" + addr
 	wait(t, "Prometheus to be ready: "+server.Log(), func() bool { _, err := get(t, base+"/-/ready"); return err == nil })
@@ -254,15 +253,4 @@ func wait(t *testing.T, what string, is func() bool) {
 	if !eventually(is) {
 		t.Fatalf("waited in vain for %s", what)
 	}
-}
-
-// freeAddr is an address of this machine that nothing listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
