@@ -4,7 +4,7 @@ import asyncio
 
 import anthropic
 
-from tour import KEY, LONG, OPEN, STRICT, limited, raises, until
+from tour import FOREIGN, HUGE, KEY, LONG, NOBODY, OPEN, STRICT, limited, raises, until
 
 client = anthropic.Anthropic(base_url=OPEN, api_key="none", max_retries=0)
 create = client.messages.create
@@ -83,7 +83,10 @@ refused(anthropic.NotFoundError, {"model": "other"}, 404, "not_found_error")
 refused(anthropic.BadRequestError, {"messages": []}, 400, "invalid_request_error")
 refused(anthropic.BadRequestError, {"extra_body": {"temperature": -1}}, 400, "invalid_request_error")
 refused(anthropic.BadRequestError, {"messages": [{"role": "user", "content": LONG}]}, 400, "invalid_request_error")
-raises(anthropic.APIConnectionError, lambda: client.with_options(base_url="http://127.0.0.1:9").messages.create(**request))
+refused(anthropic.RequestTooLargeError, {"messages": [{"role": "user", "content": HUGE}]}, 413, "request_too_large")
+e = raises(anthropic.PermissionDeniedError, lambda: client.with_options(default_headers=FOREIGN).messages.create(**request), status_code=403)
+assert e.body["error"]["type"] == "permission_error", e.body
+raises(anthropic.APIConnectionError, lambda: client.with_options(base_url=NOBODY).messages.create(**request))
 
 # The server that wants a key.
 strict = anthropic.Anthropic(base_url=STRICT, api_key=KEY, max_retries=0)
@@ -92,12 +95,15 @@ short = {**endless, "max_tokens": 1}
 raises(anthropic.AuthenticationError, lambda: strict.with_options(api_key="wrong").messages.create(**short), status_code=401)
 with strict.messages.create(**endless, stream=True) as stream:
     next(iter(stream))
-    e = raises(anthropic.InternalServerError, lambda: strict.messages.create(**short), status_code=503)
+    e = raises(anthropic.ServiceUnavailableError, lambda: strict.messages.create(**short), status_code=503)
     assert e.body["error"]["type"] == "overloaded_error" and int(e.response.headers["retry-after"]) > 0, e.body
 until(lambda: strict.messages.create(**short), anthropic.InternalServerError)
 stream = strict.messages.create(**endless, stream=True)
 e = raises(anthropic.APIStatusError, lambda: list(stream))  # inside the stream
 assert e.body["error"]["type"] == "api_error" and "--request-timeout" in e.body["error"]["message"], e.body
+until(lambda: strict.messages.create(**short), anthropic.InternalServerError)
+e = raises(anthropic.GatewayTimeoutError, lambda: strict.messages.create(**endless, timeout=60), status_code=504)
+assert "--request-timeout" in e.body["error"]["message"], e.body
 until(lambda: strict.messages.create(**short), anthropic.InternalServerError)
 raises(anthropic.APITimeoutError, lambda: strict.with_options(timeout=0.3).messages.create(**endless))
 until(lambda: strict.messages.create(**short), anthropic.InternalServerError)

@@ -7,7 +7,7 @@ import ollama
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_ollama import ChatOllama, OllamaLLM
 
-from tour import KEY, LONG, OPEN, STRICT, limited, raises, until
+from tour import FOREIGN, HUGE, KEY, LONG, NOBODY, OPEN, STRICT, limited, raises, until
 
 
 def model(**change):
@@ -33,6 +33,9 @@ raises(ValueError, lambda: model(model="other", validate_model_on_init=True))
 raises(ollama.ResponseError, lambda: model(model="other").invoke("Hi"), status_code=404)
 assert "512 tokens" in raises(ollama.ResponseError, lambda: llm.invoke(LONG), status_code=400).error
 raises(ollama.ResponseError, lambda: model(temperature=-1).invoke("Hi"), status_code=400)
+raises(ollama.ResponseError, lambda: model(client_kwargs={"headers": FOREIGN}).invoke("Hi"), status_code=403)
+raises(ollama.ResponseError, lambda: llm.invoke(HUGE), status_code=413)
+raises(httpx.ConnectError, lambda: model(base_url=NOBODY).invoke("Hi"))
 
 
 def keyed(key, **more):
@@ -52,6 +55,8 @@ assert "--request-timeout" in raises(ollama.ResponseError, lambda: list(stream))
 until(short, ollama.ResponseError)
 # It streams whatever it is asked, so that only silence is a timeout: the stream ends with the server's.
 assert "--request-timeout" in raises(ollama.ResponseError, lambda: model(**keyed(KEY, timeout=httpx.Timeout(1)), num_predict=-1).invoke("Go on.")).error
+until(short, ollama.ResponseError)
+raises(httpx.ReadTimeout, lambda: model(**keyed(KEY, timeout=httpx.Timeout(0.001)), num_predict=-1).invoke("Go on."))
 until(short, ollama.ResponseError)
 limited(ollama.ResponseError, short, status_code=429)
 print("passed")

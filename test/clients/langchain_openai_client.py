@@ -6,7 +6,7 @@ import openai
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
 
-from tour import KEY, LONG, OPEN, STRICT, limited, raises, until
+from tour import FOREIGN, HUGE, KEY, LONG, NOBODY, OPEN, STRICT, limited, raises, until
 
 
 def model(**change):
@@ -37,6 +37,9 @@ raises(openai.NotFoundError, lambda: model(model="other").invoke("Hi"), status_c
 e = raises(openai.BadRequestError, lambda: llm.invoke(LONG), code="context_length_exceeded")
 assert type(e).__name__ in ("OpenAIContextOverflowError", "BadRequestError"), type(e)  # LangChain knows the words
 raises(openai.BadRequestError, lambda: model(temperature=-1).invoke("Hi"), param="temperature")
+raises(openai.PermissionDeniedError, lambda: model(default_headers=FOREIGN).invoke("Hi"), status_code=403)
+raises(openai.APIStatusError, lambda: llm.invoke(HUGE), status_code=413, code="request_too_large")
+raises(openai.APIConnectionError, lambda: model(base_url=NOBODY + "/v1").invoke("Hi"))
 
 strict = {"base_url": STRICT + "/v1", "api_key": KEY}
 brief = model(**strict, max_tokens=1)
@@ -49,6 +52,8 @@ stream.close()
 until(short, openai.InternalServerError)
 stream = model(**strict, max_tokens=None).stream("Go on.")
 raises(openai.APIError, lambda: list(stream), code="request_timeout")
+until(short, openai.InternalServerError)
+raises(openai.InternalServerError, lambda: model(**strict, max_tokens=None).invoke("Go on."), status_code=504, code="request_timeout")
 until(short, openai.InternalServerError)
 raises(openai.APITimeoutError, lambda: model(**strict, max_tokens=None, timeout=0.3).invoke("Go on."))
 until(short, openai.InternalServerError)

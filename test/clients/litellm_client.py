@@ -5,7 +5,7 @@ import logging
 
 import litellm
 
-from tour import KEY, LONG, OPEN, STRICT, limited, raises, until
+from tour import FOREIGN, HUGE, KEY, LONG, NOBODY, OPEN, STRICT, limited, raises, until
 
 litellm.suppress_debug_info = True
 litellm.telemetry = False
@@ -34,6 +34,9 @@ assert len(texts) == 1, texts
 openai = {**providers["openai"], "messages": messages, "max_tokens": 20, "temperature": 0, "num_retries": 0}
 raises(litellm.ContextWindowExceededError, lambda: litellm.completion(**{**openai, "messages": [{"role": "user", "content": LONG}]}))
 raises(litellm.BadRequestError, lambda: litellm.completion(**{**openai, "temperature": -1}))
+raises(litellm.APIError, lambda: litellm.completion(**openai, extra_headers=FOREIGN), status_code=403)  # its type for every other status
+raises(litellm.APIError, lambda: litellm.completion(**{**openai, "messages": [{"role": "user", "content": HUGE}]}), status_code=413)
+raises((litellm.APIConnectionError, litellm.InternalServerError), lambda: litellm.completion(**{**openai, "api_base": NOBODY + "/v1"}))
 assert litellm.text_completion(model="text-completion-openai/tiny", api_base=OPEN + "/v1", api_key="none", prompt="Say it.", max_tokens=8).choices[0].text
 
 strict = {"model": "openai/tiny", "api_base": STRICT + "/v1", "api_key": KEY, "messages": [{"role": "user", "content": "Go on."}], "temperature": 0, "num_retries": 0, "max_retries": 0}
@@ -44,6 +47,13 @@ stream = litellm.completion(**strict, stream=True)
 next(stream)
 raises(busy[0], short, status_code=503)
 stream.completion_stream.close()
+until(short, busy)
+stream = litellm.completion(**strict, stream=True)
+e = raises(litellm.exceptions.MidStreamFallbackError, lambda: list(stream))
+assert "--request-timeout" in e.message, e
+until(short, busy)
+e = raises((litellm.Timeout, litellm.InternalServerError), lambda: litellm.completion(**strict))
+assert "--request-timeout" in e.message, e
 until(short, busy)
 raises(litellm.Timeout, lambda: litellm.completion(**strict, timeout=0.3))
 until(short, busy)

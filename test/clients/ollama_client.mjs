@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Ollama } from "ollama";
-import { all, KEY, limited, LONG, OPEN, raises, STRICT, until } from "./tour.mjs";
+import { all, FOREIGN, HUGE, KEY, limited, LONG, NOBODY, OPEN, raises, STRICT, until } from "./tour.mjs";
 
 const client = new Ollama({ host: OPEN });
 const options = { num_predict: 20, temperature: 0 };
@@ -44,6 +44,9 @@ await refused({ options: { temperature: -1 } }, 400, "options.temperature");
 await refused({ prompt: LONG }, 400, "512 tokens");
 await refused({ suffix: "there" }, 400, "suffix");
 await raises(Error, () => client.show({ model: "other" }), { name: "ResponseError", status_code: 404 });
+await refused({ prompt: HUGE }, 413, "bytes");
+await raises(Error, () => new Ollama({ host: OPEN, headers: FOREIGN }).list(), { name: "ResponseError", status_code: 403 });
+await raises(TypeError, () => new Ollama({ host: NOBODY }).list()); // fetch's own type
 await raises(Error, () => client.embed({ model: "tiny", input: "hi" }), { name: "ResponseError", status_code: 400 });
 
 // The server that wants a key.
@@ -64,5 +67,8 @@ const cut = await strict.generate({ ...endless, stream: true });
 const e = await raises(Error, () => all(cut)); // inside the stream
 assert(e.message.includes("--request-timeout"), e.message);
 await until(short, Error);
+await raises(Error, () => strict.generate(endless), { name: "ResponseError", status_code: 504 });
+await until(short, Error);
+await raises(Error, () => strict.delete({ model: "tiny" }), { name: "ResponseError", status_code: 403 });
 await limited(Error, short, { name: "ResponseError", status_code: 429 });
 console.log("passed");

@@ -6,7 +6,7 @@ import json
 import httpx
 import ollama
 
-from tour import KEY, LONG, OPEN, STRICT, limited, raises, until
+from tour import FOREIGN, HUGE, KEY, LONG, NOBODY, OPEN, STRICT, limited, raises, until
 
 client = ollama.Client(host=OPEN)
 options = {"num_predict": 20, "temperature": 0}
@@ -97,7 +97,9 @@ refused({"suffix": "there"}, 400, "suffix")
 refused({"images": [b"\x89PNG"]}, 400, "image input is not supported")
 raises(ollama.ResponseError, lambda: client.show("other"), status_code=404)
 assert "embeddings" in raises(ollama.ResponseError, lambda: client.embed("tiny", "hi"), status_code=400).error
-raises(ConnectionError, lambda: ollama.Client(host="http://127.0.0.1:9").list())
+raises(ollama.ResponseError, lambda: ollama.Client(host=OPEN, headers=FOREIGN).list(), status_code=403)
+refused({"prompt": HUGE}, 413, "bytes")
+raises(ConnectionError, lambda: ollama.Client(host=NOBODY).list())
 
 # The server that wants a key.
 strict = ollama.Client(host=STRICT, headers={"Authorization": "Bearer " + KEY})
@@ -115,6 +117,7 @@ assert "--request-timeout" in raises(ollama.ResponseError, lambda: list(stream))
 until(lambda: strict.generate(**short), ollama.ResponseError)
 raises(ollama.ResponseError, lambda: strict.generate(**endless), status_code=504)
 until(lambda: strict.generate(**short), ollama.ResponseError)
+assert "admin" in raises(ollama.ResponseError, lambda: strict.delete("tiny"), status_code=403).error
 raises(httpx.ReadTimeout, lambda: hurried.generate(**endless))
 until(lambda: strict.generate(**short), ollama.ResponseError)
 limited(ollama.ResponseError, lambda: strict.generate(**short), status_code=429)

@@ -120,6 +120,9 @@ func TestOllamaStrict(t *testing.T) {
 		t.Errorf("given up: %v", err)
 	}
 	until(t, short, busy)
+	if err := client.Delete(t.Context(), &api.DeleteRequest{Model: "tiny"}); !is(err, http.StatusForbidden) {
+		t.Errorf("with a key that is no admin's: %v", err)
+	}
 	if err := limited(t, short); !is(err, http.StatusTooManyRequests) {
 		t.Errorf("too many: %v", err)
 	}

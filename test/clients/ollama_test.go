@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ollama/ollama/api"
@@ -88,4 +89,10 @@ func TestOllamaErrors(t *testing.T) {
 	f(api.GenerateRequest{Model: "tiny", Prompt: "Hi", Options: map[string]any{"top_k": "x"}}, http.StatusBadRequest, "options.top_k")
 	f(api.GenerateRequest{Model: "tiny", Prompt: "Hi", Suffix: "there"}, http.StatusBadRequest, "suffix")
 	f(api.GenerateRequest{Model: "tiny", Prompt: strings.Repeat("1 2 3 ", 500)}, http.StatusBadRequest, "512 tokens")
+	f(api.GenerateRequest{Model: "tiny", Prompt: strings.Repeat("x", 17<<20)}, http.StatusRequestEntityTooLarge, "bytes")
+
+	nobody := api.NewClient(&url.URL{Scheme: "http", Host: "127.0.0.1:9"}, http.DefaultClient)
+	if err := nobody.Heartbeat(t.Context()); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("where nobody listens: %v", err)
+	}
 }

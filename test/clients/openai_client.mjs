@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import OpenAI from "openai";
-import { all, KEY, limited, LONG, OPEN, raises, STRICT, until } from "./tour.mjs";
+import { all, FOREIGN, HUGE, KEY, limited, LONG, NOBODY, OPEN, raises, STRICT, until } from "./tour.mjs";
 
 const client = new OpenAI({ baseURL: OPEN + "/v1", apiKey: "none", maxRetries: 0 });
 const chat = (change = {}) => client.chat.completions.create({ ...request, ...change });
@@ -51,7 +51,9 @@ await refused(OpenAI.BadRequestError, { messages: [] }, { status: 400, param: "m
 await refused(OpenAI.BadRequestError, { temperature: -1 }, { status: 400, param: "temperature" });
 await refused(OpenAI.BadRequestError, { messages: [{ role: "user", content: LONG }] }, { code: "context_length_exceeded" });
 await raises(OpenAI.NotFoundError, () => client.models.retrieve("other"), { status: 404 });
-await raises(OpenAI.APIConnectionError, () => new OpenAI({ baseURL: "http://127.0.0.1:9/v1", apiKey: "none", maxRetries: 0 }).models.list());
+await refused(OpenAI.APIError, { messages: [{ role: "user", content: HUGE }] }, { status: 413, code: "request_too_large" });
+await raises(OpenAI.PermissionDeniedError, () => client.models.list({ headers: FOREIGN }), { status: 403 });
+await raises(OpenAI.APIConnectionError, () => new OpenAI({ baseURL: NOBODY + "/v1", apiKey: "none", maxRetries: 0 }).models.list());
 
 // The server that wants a key.
 const strict = new OpenAI({ baseURL: STRICT + "/v1", apiKey: KEY, maxRetries: 0 });
@@ -68,6 +70,8 @@ for await (const chunk of held) {
 await until(short, OpenAI.InternalServerError);
 const cut = await strict.chat.completions.create({ ...endless, stream: true });
 await raises(OpenAI.APIError, () => all(cut), { code: "request_timeout" }); // inside the stream
+await until(short, OpenAI.InternalServerError);
+await raises(OpenAI.InternalServerError, () => strict.chat.completions.create(endless), { status: 504, code: "request_timeout" });
 await until(short, OpenAI.InternalServerError);
 await raises(OpenAI.APIConnectionTimeoutError, () => strict.chat.completions.create(endless, { timeout: 300 }));
 await until(short, OpenAI.InternalServerError);

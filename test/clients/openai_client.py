@@ -5,7 +5,7 @@ import json
 
 import openai
 
-from tour import KEY, LONG, OPEN, STRICT, limited, raises, until
+from tour import FOREIGN, HUGE, KEY, LONG, NOBODY, OPEN, STRICT, limited, raises, until
 
 client = openai.OpenAI(base_url=OPEN + "/v1", api_key="none", max_retries=0)
 chat = client.chat.completions.create
@@ -137,7 +137,10 @@ refused(openai.BadRequestError, {"messages": [{"role": "user", "content": LONG}]
 raises(openai.BadRequestError, lambda: complete(model="tiny", prompt=[99999]), status_code=400)
 raises(openai.BadRequestError, lambda: client.responses.create(model="tiny", input="hi", previous_response_id="resp_1"), param="previous_response_id")
 raises(openai.NotFoundError, lambda: client.get("/nothing", cast_to=object), status_code=404)
-raises(openai.APIConnectionError, lambda: client.with_options(base_url="http://127.0.0.1:9/v1").models.list())
+raises(openai.PermissionDeniedError, lambda: client.with_options(default_headers=FOREIGN).models.list(), status_code=403)
+refused(openai.APIStatusError, {"messages": [{"role": "user", "content": HUGE}]}, status_code=413, code="request_too_large")
+raises(openai.APIStatusError, lambda: client.patch("/models", cast_to=object), status_code=405, code="method_not_allowed")
+raises(openai.APIConnectionError, lambda: client.with_options(base_url=NOBODY + "/v1").models.list())
 
 # The server that wants a key.
 strict = client.with_options(base_url=STRICT + "/v1", api_key=KEY)
@@ -155,6 +158,7 @@ assert "--request-timeout" in e.message and not isinstance(e, openai.APIStatusEr
 until(lambda: strict.chat.completions.create(**short), openai.InternalServerError)
 raises(openai.InternalServerError, lambda: strict.chat.completions.create(**endless), status_code=504, code="request_timeout")
 until(lambda: strict.chat.completions.create(**short), openai.InternalServerError)
+raises(openai.PermissionDeniedError, lambda: strict.with_options(base_url=STRICT).delete("/api/delete", body={"model": "tiny"}, cast_to=object), status_code=403)
 raises(openai.APITimeoutError, lambda: strict.with_options(timeout=0.3).chat.completions.create(**endless))
 until(lambda: strict.chat.completions.create(**short), openai.InternalServerError)
 e = limited(openai.RateLimitError, lambda: strict.chat.completions.create(**short), status_code=429, code="rate_limit_exceeded")

@@ -3,6 +3,7 @@ package clients
 import (
 	"errors"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/openai/openai-go/v3"
@@ -90,4 +91,15 @@ func TestOpenAIErrors(t *testing.T) {
 	f(func(p *openai.ChatCompletionNewParams) {
 		p.Messages = []openai.ChatCompletionMessageParamUnion{openai.UserMessage(strings.Repeat("1 2 3 ", 500))}
 	}, 400, "", "context_length_exceeded")
+	f(func(p *openai.ChatCompletionNewParams) {
+		p.Messages = []openai.ChatCompletionMessageParamUnion{openai.UserMessage(strings.Repeat("x", 17<<20))}
+	}, 413, "", "request_too_large")
+
+	var e *openai.Error
+	if _, err := client.Models.List(t.Context(), option.WithHeader("Origin", "http://evil.example")); !errors.As(err, &e) || e.StatusCode != 403 {
+		t.Errorf("from a foreign page: %v", err)
+	}
+	if _, err := client.Models.List(t.Context(), option.WithBaseURL("http://127.0.0.1:9/v1")); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("where nobody listens: %v", err)
+	}
 }

@@ -7,6 +7,11 @@ export const [OPEN, STRICT, KEY] = process.argv.slice(2);
 // More tokens than the window of the first server holds.
 export const LONG = "1 2 3 ".repeat(500);
 
+// More bytes than either takes in a body; headers of a web page that no server here lets in; an address at which nobody listens.
+export const HUGE = "x".repeat(17 << 20);
+export const FOREIGN = { Origin: "http://evil.example" };
+export const NOBODY = "http://127.0.0.1:9";
+
 // raises: call must throw an error of the class, with these members; returns it.
 export async function raises(Class, call, want = {}) {
   let got;

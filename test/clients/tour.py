@@ -9,8 +9,15 @@ import time
 
 OPEN, STRICT, KEY = sys.argv[1:4]
 
-# More tokens than the window of the first server holds.
+# More tokens than the window of the first server holds, and more bytes than either takes in a body.
 LONG = "1 2 3 " * 500
+HUGE = "x" * (17 << 20)
+
+# Headers of a web page that no server here lets in.
+FOREIGN = {"Origin": "http://evil.example"}
+
+# An address at which nobody listens.
+NOBODY = "http://127.0.0.1:9"
 
 
 def raises(error, call, **want):
