@@ -35,7 +35,7 @@ import (
 //	the answer's body
 //
 // Lines with @ are settings: @answer is what the model says from there on; @template its template and @fails the run in which it fails, of the
-// whole file, @window how many tokens it holds. Times are written as 1, digests as X. `go test ./routes -update` writes what stands behind <<<.
+// whole file, @window how many tokens it holds; @client is what the client of one exchange does wrong. Times are written as 1, digests as X. `go test ./routes -update` writes what stands behind <<<.
 type exchangeFile struct {
 	path  string
 	parts []exchangePart
@@ -127,6 +127,8 @@ func (p *exchangePart) ask(t *testing.T) (method, path string, headers []string,
 var (
 	times   = regexp.MustCompile(`"(\w*_duration|\w+_ms|\w+_per_second)":[\d.e+-]+`)
 	digests = regexp.MustCompile(`"(digest|expires_at)":"[^"]*"`)
+	blobs   = regexp.MustCompile(`"pulling [0-9a-f]{12}"`)
+	hosts   = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 )
 
 // lines is an answer as a file has it.
@@ -138,7 +140,20 @@ func (r reply) lines() []string {
 		}
 	}
 	body := digests.ReplaceAllString(times.ReplaceAllString(r.body, `"$1":1`), `"$1":"X"`)
-	return append(append(lines, ""), strings.Split(body, "\n")...)
+	body = hosts.ReplaceAllString(blobs.ReplaceAllString(body, `"pulling X"`), "hub.example")
+	return append(append(lines, ""), inOrder(strings.Split(body, "\n"))...)
+}
+
+// inOrder sorts what a pull says of its files, which come side by side.
+func inOrder(lines []string) []string {
+	ofFile := func(line string) bool {
+		return strings.HasPrefix(line, `{"status":"pulling X"`) || strings.HasPrefix(line, `{"status":"verifying digest"`)
+	}
+	if first := slices.IndexFunc(lines, ofFile); first >= 0 {
+		n := slices.IndexFunc(lines[first:], func(line string) bool { return !ofFile(line) })
+		slices.Sort(lines[first : first+n])
+	}
+	return lines
 }
 
 // player plays exchanges against a world whose model makes each run only when what the one before gave has been read, so that what is
@@ -205,6 +220,9 @@ func (p *player) play(part *exchangePart) reply {
 		}
 	}
 	method, path, headers, body := part.ask(p.t)
+	if how, ok := part.setting("client"); ok {
+		return p.misbehave(how, method, path, body)
+	}
 	if p.busy {
 		return p.do(method, path, body, headers...)
 	}
@@ -255,6 +273,50 @@ func (p *player) play(part *exchangePart) reply {
 	for more() {
 	}
 	return reply{res.StatusCode, res.Header, got.String()}
+}
+
+// misbehave is a client that sends too long a header, less of the body than it said, or that leaves. The last one only closes its half of
+// the connection, which counts as leaving, and so reads what nobody else would.
+func (p *player) misbehave(how, method, path, body string) reply {
+	p.t.Helper()
+	conn := p.dial()
+	head, length := "", len(body)
+	switch how {
+	case "long header":
+		head = "X-Long: " + strings.Repeat("x", 64<<10) + "\r\n"
+	case "sends half":
+		length *= 2
+	case "leaves":
+		gate := make(chan struct{})
+		p.gate.Store(&gate)
+		defer func() {
+			close(gate)
+			p.gate.Store(nil)
+			eventually(p.t, "the model is idle", p.idle)
+		}()
+	default:
+		p.t.Fatalf("@client %s", how)
+	}
+	before := p.entered.Load()
+	if _, err := fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n%s\r\n%s", method, path, length, head, body); err != nil {
+		p.t.Fatal(err)
+	}
+	if how == "leaves" {
+		eventually(p.t, "a run", func() bool { return p.entered.Load() > before })
+		if err := conn.CloseWrite(); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		p.t.Fatalf("%s: %v", how, err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return reply{res.StatusCode, res.Header, string(answer)}
 }
 
 // check plays a file's exchanges.

@@ -23,6 +23,13 @@ import (
 // newStoreWorld starts a server of a store that holds one tiny model, with a hub that has another.
 func newStoreWorld(t *testing.T, set ...func(*world, *Options)) (*world, *testhub.Hub) {
 	t.Helper()
+	store, h := withStore(t)
+	return newWorld(t, "Yes.", append([]func(*world, *Options){store}, set...)...), h
+}
+
+// withStore sets a store that holds one tiny model, and a hub that has another.
+func withStore(t *testing.T) (func(*world, *Options), *testhub.Hub) {
+	t.Helper()
 	h := testhub.New(t, testhub.TinyModel(t))
 	client, err := hub.New(hub.Options{Endpoint: h.URL})
 	if err != nil {
@@ -38,7 +45,7 @@ func newStoreWorld(t *testing.T, set ...func(*world, *Options)) (*world, *testhu
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	all := append([]func(*world, *Options){func(w *world, o *Options) {
+	return func(w *world, o *Options) {
 		w.pool = pool.New(pool.Options{Store: store, Default: "tiny:1b", Queue: 8, Open: func(_ context.Context, m *models.Model) (*pool.Loaded, error) {
 			tok, err := tokenize.Load(m.Dir)
 			if err != nil {
@@ -52,8 +59,7 @@ func newStoreWorld(t *testing.T, set ...func(*world, *Options)) (*world, *testhu
 			return &pool.Loaded{Model: m, Engine: e, Tokenizer: tok, Template: tmpl, StopTokens: []int32{testmodel.EndOfTurn}, Close: e.Close}, nil
 		}})
 		o.Pool, o.Store, o.Hub, o.OpenAdmin = w.pool, store, client, true
-	}}, set...)
-	return newWorld(t, "Yes.", all...), h
+	}, h
 }
 
 func (w *world) names() string {

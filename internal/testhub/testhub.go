@@ -7,10 +7,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -137,7 +139,8 @@ func (h *Hub) serveList(w http.ResponseWriter, r *http.Request, path string) {
 		return
 	}
 	var siblings []map[string]any
-	for name, data := range h.Files {
+	for _, name := range slices.Sorted(maps.Keys(h.Files)) {
+		data := h.Files[name]
 		s := map[string]any{"rfilename": name, "size": len(data), "blobId": BlobID(data)}
 		if Large(data) {
 			s["blobId"] = BlobID([]byte("a pointer to it"))
