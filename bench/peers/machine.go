@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ortserve/internal/config"
 )
 
 // machine describes where figures come from.
@@ -20,23 +22,7 @@ type machine struct {
 }
 
 func describeMachine() machine {
-	m := machine{CPU: runtime.GOARCH, Cores: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH}
-	info, _ := os.ReadFile("/proc/cpuinfo") // other systems have none
-	flags := ""
-	for line := range strings.Lines(string(info)) {
-		key, value, _ := strings.Cut(line, ":")
-		switch strings.TrimSpace(key) {
-		case "model name":
-			m.CPU = strings.TrimSpace(value)
-		case "flags":
-			flags = value + " "
-		}
-	}
-	for _, f := range []string{"avx512_vnni", "avx_vnni", "amx_int8"} {
-		if strings.Contains(flags, " "+f+" ") {
-			m.CPU += ", " + f
-		}
-	}
+	m := machine{CPU: config.Processor(), Cores: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH}
 	mem, _ := os.ReadFile("/proc/meminfo")
 	for line := range strings.Lines(string(mem)) {
 		if f := strings.Fields(line); len(f) > 1 && f[0] == "MemTotal:" {

@@ -36,6 +36,7 @@ var commands = []command{
 	{"pull", "bring a model from a Hugging Face hub into the store", runPull},
 	{"list", "the models of the store", runList},
 	{"show", "describe a model of the store", runShow},
+	{"bench", "how fast this machine reads prompts and writes answers", runBench},
 	{"inspect", "what a graph asks for, what the self-check found, what computes it", runInspect},
 	{"rm", "delete models of the store", runRemove},
 	{"cp", "give a model of the store a second name", runCopy},
