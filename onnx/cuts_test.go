@@ -6,16 +6,18 @@ import (
 	"testing"
 
 	"ortserve/engine"
+	"ortserve/internal/testmodel"
 )
 
 // TestCuts shows what the scheduler's rule for deterministic runs is about: wherever a prompt is cut in two, the bits of the logits behind it
 // are the same, unless a run ends in a tile of a single token.
 func TestCuts(t *testing.T) {
 	lone := 0 // cuts with such a run that gave other bits
-	for _, l := range layouts {
+	f := func(name string, config testmodel.Config, kernels string) {
+		t.Helper()
 		o := options
-		o.Slots, o.Chunk, o.Deterministic = 1, 128, true
-		s := openTest(t, l.config, o)
+		o.Slots, o.Chunk, o.Deterministic, o.Kernels = 1, 128, true, kernels
+		s := openTest(t, config, o)
 		tile := 2 * s.Contract().HeadSize
 		for _, total := range []int{40, 71, 100} {
 			prompt := tokens(1, total)
@@ -37,10 +39,14 @@ func TestCuts(t *testing.T) {
 				case cut%tile == 1 || (total-cut)%tile == 1:
 					lone++
 				default:
-					t.Errorf("%s: %d tokens cut behind the %dth: other bits than in one run", l.name, total, cut)
+					t.Errorf("%s: %d tokens cut behind the %dth: other bits than in one run", name, total, cut)
 				}
 			}
 		}
+	}
+	for _, l := range layouts {
+		f(l.name, l.config, KernelsORT)
+		f(l.name, l.config, KernelsAuto)
 	}
 	if lone == 0 {
 		t.Error("a tile of one token never gives other bits: the rule is not needed")

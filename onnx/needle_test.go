@@ -189,11 +189,11 @@ func TestNeedle(t *testing.T) {
 	if testing.Short() {
 		trials = 40
 	}
-	for _, l := range layouts {
-		t.Run(l.name, func(t *testing.T) {
+	f := func(name string, config testmodel.Config, kernels string) {
+		t.Run(name+", "+kernels, func(t *testing.T) {
 			o := options
-			o.Slots, o.Deterministic = 8, true
-			w := newWitness(openTest(t, l.config, o))
+			o.Slots, o.Deterministic, o.Kernels = 8, true, kernels
+			w := newWitness(openTest(t, config, o))
 			if n := needle(t, w, trials, true); n > 0 {
 				t.Errorf("the ids of %d of %d trials differ from the first", n, trials)
 			}
@@ -203,12 +203,16 @@ func TestNeedle(t *testing.T) {
 			t.Logf("%d trials: %d rows of logits, %d after tokens seen before, %d with other bits", trials, w.rows, w.repeated, w.differ)
 		})
 	}
+	for _, l := range layouts {
+		f(l.name, l.config, KernelsORT)
+		f(l.name, l.config, KernelsAuto)
+	}
 }
 
 // TestNeedleCanFail runs the same without what makes it deterministic, in a layout that needs it.
 func TestNeedleCanFail(t *testing.T) {
 	o := options
-	o.Slots = 8
+	o.Slots, o.Kernels = 8, KernelsORT
 	w := newWitness(openTest(t, layouts[1].config, o))
 	needle(t, w, 40, false)
 	if w.differ == 0 {

@@ -106,6 +106,8 @@ import (
 	"unsafe"
 
 	ort "github.com/yalue/onnxruntime_go"
+
+	"ortserve/onnx/kernel"
 )
 
 // apiVersion is that of the table of functions, which every library that Load takes has.
@@ -140,6 +142,18 @@ func loadAPI() (*ortAPI, error) {
 		return nil, fmt.Errorf("the C API of ONNX Runtime %s is not laid out as expected (%s)", Version(), C.GoString(wrong))
 	}
 	return &ortAPI{table}, nil
+}
+
+// addOperators gives a session the operators of package kernel.
+func addOperators(o *ort.SessionOptions) error {
+	api, err := loadAPI()
+	if err != nil {
+		return err
+	}
+	if t := reflect.TypeFor[ort.SessionOptions](); t.NumField() != 1 || t.Field(0).Type.Kind() != reflect.Pointer {
+		return errors.New("the binding's SessionOptions are not one pointer")
+	}
+	return kernel.AddTo(unsafe.Pointer(api.table), *(*unsafe.Pointer)(unsafe.Pointer(o)))
 }
 
 // goError makes an error of a text that C allotted, which it frees.

@@ -12,6 +12,7 @@ type runner struct {
 	contract *Contract
 	session  *ort.DynamicAdvancedSession
 	provider string      // what computes, "" for the processor
+	kernels  string      // ONNX Runtime's, or the instruction set of ours and how many nodes they compute
 	cuda     *cuda       // nil where another provider computes
 	in, out  []ort.Value // arguments of a run, their memory used again
 }
@@ -61,10 +62,7 @@ func newRunner(path string, c *Contract, o Options) (_ *runner, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.session, err = ort.NewDynamicAdvancedSession(path, c.inputs(), c.outputs(), opts); err != nil {
-		return nil, fmt.Errorf("ONNX Runtime %s cannot load it: %w", Version(), err)
-	}
-	return r, nil
+	return r, r.load(path, opts, o)
 }
 
 // inputs returns the names of the inputs in the order of run.

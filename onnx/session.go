@@ -15,6 +15,8 @@ type Options struct {
 	Device          int    // CUDA's, the first is 0
 	Profile         string // begin of the path of a file that ReadPlacement reads after Close; "": none. Runs are slower with it
 
+	Kernels string // of the processor: KernelsAuto or "", KernelsORT, or an instruction set that package kernel has
+
 	Threads int  // of ONNX Runtime, the calling one included
 	Spin    bool // threads wait busily for work for a moment; wrong under a CPU quota
 	Slots   int  // sequences that the KV memory holds
@@ -67,7 +69,7 @@ func open(path string, c *Contract, o Options) (_ *Session, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{contract: c, options: o, report: Report{Device: r.device()}}
+	s := &Session{contract: r.contract, options: o, report: Report{Device: r.device(), Kernels: r.kernels}}
 	defer func() {
 		if err != nil && s.Model != nil {
 			err = errors.Join(err, s.Close())

@@ -167,6 +167,7 @@ func TestPaired(t *testing.T) {
 		}
 		return bits
 	}
+	o.Kernels = KernelsORT
 	s := openTest(t, config, o)
 	if !s.Contract().PairedRows {
 		t.Fatal("4-bit blocks of 64 are not known to compute rows in pairs")

@@ -21,7 +21,8 @@ type inspection struct {
 	Graph       string `json:"graph"`
 	ONNXRuntime string `json:"onnxruntime"`
 	Device      string `json:"device"`
-	Family      string `json:"family"` // "shared buffer" or "growing"
+	Kernels     string `json:"kernels"` // "onnxruntime", or the instruction set of this program's own and how many nodes they compute
+	Family      string `json:"family"`  // "shared buffer" or "growing"
 
 	Inputs    []value          `json:"inputs"`
 	Outputs   []value          `json:"outputs"`
@@ -142,7 +143,7 @@ func (l *loader) inspect(m *models.Model) (*inspection, error) {
 func describeSession(m *models.Model, p *plan, s *onnx.Session) *inspection {
 	c := s.Contract()
 	r := &inspection{
-		Model: m.Name, Graph: m.Graph, ONNXRuntime: onnx.Version(), Device: s.Report().Device, Family: s.Report().Family,
+		Model: m.Name, Graph: m.Graph, ONNXRuntime: onnx.Version(), Device: s.Report().Device, Kernels: s.Report().Kernels, Family: s.Report().Family,
 		Positions: c.MaxPositions, TwoTables: c.TwoTables,
 		Memory: inspectionMemory{
 			Weights: m.Size, KVToken: c.TokenBytes(), Slots: p.slots, MaxLen: p.maxLen,
@@ -207,6 +208,7 @@ func (r *inspection) write(out io.Writer) error {
 	line("model", r.Model)
 	line("graph", r.Graph)
 	line("computed by", fmt.Sprintf("%s (ONNX Runtime %s)", r.Device, r.ONNXRuntime))
+	line("kernels", r.Kernels)
 	line("cache", map[string]string{"shared buffer": "past and present are one buffer", "growing": "present is a new tensor in each step"}[r.Family])
 	switch {
 	case r.TwoTables:

@@ -86,7 +86,7 @@ func (l *loader) open(ctx context.Context, m *models.Model) (*pool.Loaded, error
 	if err := warm(ctx, e, shared, tokenizer); err != nil {
 		return nil, errors.Join(err, e.Close(ctx), session.Close())
 	}
-	l.log.Info("model loaded", "model", m.Name, "device", session.Report().Device, "slots", p.slots, "max_len", p.maxLen, "threads", l.threads, "memory", config.Bytes(p.bytes),
+	l.log.Info("model loaded", "model", m.Name, "device", session.Report().Device, "kernels", session.Report().Kernels, "slots", p.slots, "max_len", p.maxLen, "threads", l.threads, "memory", config.Bytes(p.bytes),
 		"huge_pages", config.Bytes(moved))
 	return &pool.Loaded{
 		Model:       m,
@@ -94,7 +94,7 @@ func (l *loader) open(ctx context.Context, m *models.Model) (*pool.Loaded, error
 		Tokenizer:   tokenizer,
 		Template:    chat,
 		StopTokens:  stopTokens(m, tokenizer),
-		Fingerprint: l.fingerprint(m, session.Report().Device),
+		Fingerprint: l.fingerprint(m, session.Report()),
 		Close: func(ctx context.Context) error {
 			return errors.Join(e.Close(ctx), session.Close())
 		},
@@ -209,9 +209,9 @@ func stopTokens(m *models.Model, t *tokenize.Tokenizer) []int32 {
 }
 
 // fingerprint names all that the bits of an answer depend on but the request.
-func (l *loader) fingerprint(m *models.Model, device string) string {
+func (l *loader) fingerprint(m *models.Model, r onnx.Report) string {
 	h := sha256.New()
-	fmt.Fprintln(h, m.Digest, buildinfo.Version, onnx.Version(), device, l.config.ProviderOptions, instructions(), l.threads, l.config.Deterministic, l.config.Speculate)
+	fmt.Fprintln(h, m.Digest, buildinfo.Version, onnx.Version(), r.Device, r.Kernels, l.config.ProviderOptions, instructions(), l.threads, l.config.Deterministic, l.config.Speculate)
 	return "fp_" + hex.EncodeToString(h.Sum(nil))[:12]
 }
 

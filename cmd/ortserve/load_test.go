@@ -146,7 +146,7 @@ func TestFingerprint(t *testing.T) {
 		return &loader{config: &config.Serve{}, threads: 2}, &models.Model{Digest: "d", Name: "n"}
 	}
 	l, m := base()
-	want := l.fingerprint(m, "cpu")
+	want := l.fingerprint(m, onnx.Report{Device: "cpu"})
 	if len(want) != len("fp_")+12 || !strings.HasPrefix(want, "fp_") {
 		t.Errorf("fingerprint %q", want)
 	}
@@ -154,7 +154,7 @@ func TestFingerprint(t *testing.T) {
 		t.Helper()
 		l, m := base()
 		change(l, m)
-		if got := l.fingerprint(m, "cpu"); (got == want) != same {
+		if got := l.fingerprint(m, onnx.Report{Device: "cpu"}); (got == want) != same {
 			t.Errorf("%s: %s, it was %s", what, got, want)
 		}
 	}
@@ -163,8 +163,10 @@ func TestFingerprint(t *testing.T) {
 	f("more slots", true, func(l *loader, _ *models.Model) { l.config.Slots = 3 })
 	f("other files", false, func(_ *loader, m *models.Model) { m.Digest = "e" })
 	f("other threads", false, func(l *loader, _ *models.Model) { l.threads = 3 })
-	if l.fingerprint(m, "cuda: a device") == want {
-		t.Errorf("another device: %s as before", want)
+	for _, r := range []onnx.Report{{Device: "cuda: a device"}, {Device: "cpu", Kernels: "avx2 (1 nodes)"}} {
+		if l.fingerprint(m, r) == want {
+			t.Errorf("%v: %s as before", r, want)
+		}
 	}
 	f("the other mode", false, func(l *loader, _ *models.Model) { l.config.Deterministic = true })
 }

@@ -13,6 +13,9 @@ const deviceShare = 0.85
 // chooseProvider decides what computes. Where the operator left it open and CUDA cannot be had, the processor does, and the log says why.
 func (l *loader) chooseProvider() error {
 	l.provider = onnx.ProviderCPU
+	if err := onnx.CheckKernels(l.config.Kernels); err != nil {
+		return err
+	}
 	switch l.config.Provider {
 	case onnx.ProviderCPU:
 		return nil
@@ -73,7 +76,7 @@ func (l *loader) sessionOn(m *models.Model, provider string) (*plan, *onnx.Sessi
 // options are how a model's graph is opened as planned.
 func (l *loader) options(p *plan) onnx.Options {
 	return onnx.Options{
-		Provider: p.provider, ProviderOptions: l.config.ProviderOptions, Device: l.config.Device, Profile: l.profile,
+		Provider: p.provider, Kernels: l.config.Kernels, ProviderOptions: l.config.ProviderOptions, Device: l.config.Device, Profile: l.profile,
 		Threads: l.threads, Spin: l.spin, Slots: p.slots, MaxLen: p.maxLen, Chunk: p.chunk, Deterministic: l.config.Deterministic,
 	}
 }

@@ -25,6 +25,7 @@ type Serve struct {
 	Runtime     string // path of the runtime library; empty: look for it
 	Provider    string // "auto", "cpu", "cuda", or another of the runtime library's in lower case
 	Device      int    // CUDA's; the first is 0
+	Kernels     string // on the processor: "auto", "onnxruntime" or an instruction set
 	Threads     int    // 0: Threads()
 	MemoryLimit int64  // bytes; 0: MemoryLimit()
 
@@ -70,7 +71,7 @@ const (
 // the error is flag.ErrHelp. Every other error is one line for the operator.
 func ParseServe(args []string, env func(string) string, out io.Writer) (*Serve, error) {
 	c := &Serve{
-		Addr: "127.0.0.1:9112", Provider: "auto", Chunk: 256, Queue: 128,
+		Addr: "127.0.0.1:9112", Provider: "auto", Kernels: "auto", Chunk: 256, Queue: 128,
 		RequestTimeout: 10 * time.Minute, StallTimeout: 30 * time.Second, DrainDelay: 5 * time.Second, Drain: 20 * time.Second,
 		LogFormat: "text", QueueTokens: 1 << 17, Speculate: true,
 	}
@@ -208,6 +209,10 @@ compute, and the KV cache is copied to and from them in each step.`,
 device_type=GPU for openvino. May be repeated.`,
 	})
 	f.whole(&c.Device, "device", 0, maxSlots, `which NVIDIA device computes (0, the first).`)
+	f.oneOf(&c.Kernels, "kernels", `auto, onnxruntime, avx512vnni or avx2 (auto): what computes the largest
+nodes on the processor. auto takes this program's own kernels for the
+best instructions that there are; onnxruntime takes none of them, which
+is slower. Answers may differ where two tokens are about as likely.`, "auto", "onnxruntime", "avx512vnni", "avx2")
 	f.whole(&c.Threads, "threads", 0, maxSlots, `threads of a run; 0 chooses: physical cores, never above the container's
 quota. More than that is slower, not faster.`)
 	f.bytes(&c.MemoryLimit, "memory-limit", 0, `what weights, KV cache and buffers may take together, like 6GiB; 0 takes

@@ -133,6 +133,19 @@ func (x field) fixed(dst []byte, size int) ([]byte, error) {
 	return nil, x.wrong("floating-point numbers")
 }
 
+// append writes the field as it was read.
+func (x field) append(dst []byte) []byte {
+	switch x.kind {
+	case kindBytes:
+		return appendBytes(dst, int(x.num), x.b)
+	case kindFixed64:
+		return binary.LittleEndian.AppendUint64(appendKey(dst, int(x.num), x.kind), x.u)
+	case kindFixed32:
+		return binary.LittleEndian.AppendUint32(appendKey(dst, int(x.num), x.kind), uint32(x.u))
+	}
+	return binary.AppendUvarint(appendKey(dst, int(x.num), x.kind), x.u)
+}
+
 func appendKey(dst []byte, num, kind int) []byte {
 	return binary.AppendUvarint(dst, uint64(num)<<3|uint64(kind))
 }

@@ -25,13 +25,15 @@ func (m *Model) Marshal() []byte {
 		b = appendBytes(b, 7, m.Graph.marshal())
 	}
 	for _, o := range m.Opsets {
-		b = appendBytes(b, 8, appendInteger(appendText(nil, 1, o.Domain), 2, o.Version))
+		b = appendBytes(b, 8, o.marshal())
 	}
 	for _, e := range m.Metadata {
 		b = appendBytes(b, 14, e.marshal())
 	}
 	return b
 }
+
+func (o Opset) marshal() []byte { return appendInteger(appendText(nil, 1, o.Domain), 2, o.Version) }
 
 func (e Entry) marshal() []byte {
 	return appendBytes(appendBytes(nil, 1, e.Key), 2, e.Value)

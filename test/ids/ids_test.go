@@ -59,8 +59,8 @@ func startDefault(t *testing.T) (*testenv.Server, *models.Model) {
 		t.Fatal(err)
 	}
 	dir := testenv.DefaultModel(t)
-	// Verifying a draft runs several tokens at once, which rounds otherwise than one by one, as the loop does.
-	s := testenv.Start(t, binary, "--model", dir, "--threads", strconv.Itoa(threads), "--speculate", "off")
+	// Verifying a draft runs several tokens at once, which rounds otherwise than one by one, as the loop does; other kernels round otherwise too.
+	s := testenv.Start(t, binary, "--model", dir, "--threads", strconv.Itoa(threads), "--speculate", "off", "--kernels", "onnxruntime")
 	model, err := models.Describe(dir)
 	if err != nil {
 		t.Fatal(err)

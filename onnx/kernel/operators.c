@@ -1,0 +1,8 @@
+#include "kernel.h"
+
+ort_status kernel_domain(ort_api api, void **domain) {
+	static const ort_operator *const operators[] = {&matmul_operator};
+	ort_status s = ort_create_domain(api)("ortserve", domain);
+	for (size_t i = 0; !s && i < sizeof operators / sizeof *operators; i++) s = ort_add_operator(api)(*domain, operators[i]);
+	return s;
+}

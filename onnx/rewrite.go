@@ -1,0 +1,167 @@
+package onnx
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	ort "github.com/yalue/onnxruntime_go"
+
+	"ortserve/onnx/graph"
+	"ortserve/onnx/kernel"
+)
+
+// Kernels that Options.Kernels may name, beside those of an instruction set (kernel.Parse).
+const (
+	KernelsAuto = "auto"        // the best that the processor has
+	KernelsORT  = "onnxruntime" // ONNX Runtime's own
+)
+
+// CheckKernels says whether Options.Kernels may have this name. The error names the flag.
+func CheckKernels(name string) error {
+	_, err := chooseKernels(Options{Kernels: name})
+	return err
+}
+
+// chooseKernels returns the instruction set that Options ask for, 0 for ONNX Runtime's kernels.
+func chooseKernels(o Options) (kernel.ISA, error) {
+	switch {
+	case o.Provider != "" && o.Provider != ProviderCPU || o.Kernels == KernelsORT:
+		return 0, nil
+	case o.Kernels == "" || o.Kernels == KernelsAuto:
+		return kernel.Best(), nil
+	}
+	isa, err := kernel.Parse(o.Kernels)
+	if err != nil {
+		return 0, fmt.Errorf("--kernels: %w", err)
+	}
+	return isa, nil
+}
+
+// rewriting puts operators of ours in the place of ONNX Runtime's in a graph.
+type rewriting struct {
+	isa     kernel.ISA
+	threads int
+
+	constant map[string]*graph.Tensor // initializers that no input replaces
+	replaced int
+	paired   bool // Contract.PairedRows of what is left
+}
+
+// rewriteFile returns the model at path with operators of ours, nil where no node is one that they can compute.
+func rewriteFile(path string, isa kernel.ISA, threads int) (_ []byte, _ *rewriting, err error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := graph.Read(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &rewriting{isa: isa, threads: threads, constant: map[string]*graph.Tensor{}}
+	for _, t := range m.Graph.Initializers {
+		if m.Graph.Input(t.Name) == nil {
+			r.constant[t.Name] = t
+		}
+	}
+	b, err = graph.Rewrite(b, r.replace, graph.Opset{Domain: kernel.Domain, Version: 1})
+	if err != nil || r.replaced == 0 {
+		return nil, nil, err
+	}
+	if m, err = graph.Read(b); err != nil {
+		return nil, nil, err
+	}
+	var left Contract
+	left.readOperators(m.Graph)
+	r.paired = left.PairedRows
+	return b, r, nil
+}
+
+// replace returns the node that takes the place of n, nil where n stays.
+func (r *rewriting) replace(n *graph.Node) *graph.Node {
+	if n.OpType == "MatMulNBits" && n.Domain == microsoft {
+		if own := r.matMul(n); own != nil {
+			r.replaced++
+			return own
+		}
+	}
+	return nil
+}
+
+// matMul returns the operator for a MatMulNBits, nil where it is none that it can compute: float32 activations, which the scales tell,
+// quantized at run time, and constant weights in the order of K with whole-numbered zero points.
+func (r *rewriting) matMul(n *graph.Node) *graph.Node {
+	bits, block := n.Int("bits", 4), n.Int("block_size", 0)
+	if n.Int("accuracy_level", 0) != 4 || bits != 4 && bits != 8 || !slices.Contains([]int64{16, 32, 64, 128, 256}, block) || n.Int("weight_prepacked", 0) != 0 {
+		return nil
+	}
+	const weights, scales, zeros, order, bias = 1, 2, 3, 4, 5
+	input := func(i int) string {
+		if i < len(n.Inputs) {
+			return n.Inputs[i]
+		}
+		return ""
+	}
+	is := func(i int, t graph.DataType, optional bool) bool {
+		c := r.constant[input(i)]
+		return optional && input(i) == "" || c != nil && c.Type == t
+	}
+	if !is(weights, graph.Uint8, false) || !is(scales, graph.Float32, false) || !is(zeros, graph.Uint8, true) || input(order) != "" || !is(bias, graph.Float32, true) {
+		return nil
+	}
+	return &graph.Node{
+		Name: n.Name, OpType: kernel.MatMul, Domain: kernel.Domain, Outputs: n.Outputs,
+		Inputs: []string{n.Inputs[0], input(weights), input(scales), input(zeros), input(bias)},
+		Attributes: []*graph.Attribute{
+			graph.Int("K", n.Int("K", 0)), graph.Int("N", n.Int("N", 0)), graph.Int("bits", bits), graph.Int("block_size", block),
+			graph.Int("isa", int64(r.isa)), graph.Int("threads", int64(r.threads)),
+		},
+	}
+}
+
+// loadSession lets ONNX Runtime load the graph at path, with kernels of ours where isa is one and the graph has nodes for them.
+func loadSession(path string, isa kernel.ISA, threads int, inputs, outputs []string, opts *ort.SessionOptions) (_ *ort.DynamicAdvancedSession, own *rewriting, err error) {
+	var model []byte
+	if link, err := os.Lstat(path); err != nil {
+		return nil, nil, err
+	} else if link.Mode()&os.ModeSymlink != 0 {
+		isa = 0 // its weights lie beside what it points to, or are links themselves: ONNX Runtime follows them from the file alone
+	}
+	if isa != 0 {
+		if model, own, err = rewriteFile(path, isa, threads); err != nil {
+			return nil, nil, err
+		}
+	}
+	var s *ort.DynamicAdvancedSession
+	if own == nil {
+		s, err = ort.NewDynamicAdvancedSession(path, inputs, outputs, opts)
+	} else if err = errors.Join(addOperators(opts), opts.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", filepath.Dir(path))); err == nil {
+		s, err = ort.NewDynamicAdvancedSessionWithONNXData(model, inputs, outputs, opts)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("ONNX Runtime %s cannot load it: %w", Version(), err)
+	}
+	return s, own, nil
+}
+
+// load loads the graph at path with the kernels that o names.
+func (r *runner) load(path string, opts *ort.SessionOptions, o Options) error {
+	isa, err := chooseKernels(o)
+	if err != nil {
+		return err
+	}
+	var own *rewriting
+	if r.session, own, err = loadSession(path, isa, o.Threads, r.contract.inputs(), r.contract.outputs(), opts); err != nil {
+		return err
+	}
+	r.kernels = KernelsORT
+	if own != nil {
+		r.kernels = fmt.Sprintf("%s (%d nodes)", isa, own.replaced)
+		c := *r.contract
+		c.PairedRows = own.paired
+		r.contract = &c
+	}
+	return nil
+}
