@@ -114,8 +114,11 @@ func (g *genai) read(ctx context.Context, v any) error {
 	}
 }
 
-// stop ends the process and waits until it is gone. Further calls do nothing.
+// stop ends the process and waits until it is gone. Further calls do nothing, nor does one on nil.
 func (g *genai) stop() {
+	if g == nil {
+		return
+	}
 	_ = g.cmd.Process.Kill() // an error says that it has ended
 	for range g.lines {      // what it still wrote
 	}

@@ -25,10 +25,10 @@ import (
 type settings struct {
 	ortserve, llamaServer string
 	models                []string
-	clients               []int
+	clients, lengths      []int
 	rounds, tokens        int
 	seed                  uint64
-	genai, extras         bool
+	genai, extras, load   bool
 	busy, write           bool
 	wait                  time.Duration
 	out, here, command    string
@@ -38,6 +38,7 @@ const (
 	busyLimit = 0.25 // processors that others may use
 	maxRounds = 100
 	maxCount  = 64 // clients
+	maxLength = 1 << 14
 	runLimit  = 3 * time.Hour
 	document  = "docs/benchmarks.md"
 )
@@ -62,13 +63,15 @@ func parse(args []string, log io.Writer) (settings, error) {
 	f.SetOutput(log)
 	f.StringVar(&s.ortserve, "ortserve", filepath.Join("bin", "ortserve"), "this server's `PROGRAM`")
 	f.StringVar(&s.llamaServer, "llama-server", "", "llama.cpp's server, a `PROGRAM` (default: built once into ORTSERVE_HOME/peers)")
-	list := f.String("models", "smollm2,1b", "`MODELS` to measure, separated by commas: smollm2, 1b")
-	widths := f.String("clients", "1,4,8,16", "`NUMBERS` of clients, separated by commas")
+	list := f.String("models", "smollm2,1b", "`MODELS` to measure, separated by commas: smollm2, 1b, 8b")
+	widths := f.String("clients", "1,4,8,16", "`NUMBERS` of clients, separated by commas, or none")
+	lengths := f.String("lengths", "128,512,4096", "`TOKENS` of prompts of one client, separated by commas, or none")
 	f.IntVar(&s.rounds, "rounds", 5, "`ROUNDS` of each measurement; figures are medians")
 	f.IntVar(&s.tokens, "tokens", 64, "`TOKENS` of an answer")
 	f.Uint64Var(&s.seed, "seed", 1, "`SEED` of the prompts")
 	f.BoolVar(&s.genai, "genai", true, "measure onnxruntime-genai too")
-	f.BoolVar(&s.extras, "extras", true, "measure text that repeats itself and the turns of a chat too")
+	f.BoolVar(&s.extras, "extras", true, "measure text that repeats itself, the turns of a chat and the memory of full slots too")
+	f.BoolVar(&s.load, "load", true, "measure the time from start to first token too")
 	f.BoolVar(&s.busy, "busy", false, "go on although other programs use the processors; the figures then say little")
 	f.DurationVar(&s.wait, "wait", 0, "`TIME` to wait for a quiet machine before a round")
 	f.BoolVar(&s.write, "write", false, "write the tables into "+document)
@@ -79,16 +82,16 @@ func parse(args []string, log io.Writer) (settings, error) {
 	s.command = commandLine(f)
 	s.models = strings.Split(*list, ",")
 	for _, m := range s.models {
-		if m != "smollm2" && m != "1b" {
-			return s, fmt.Errorf("-models: %q is not one of smollm2, 1b", m)
+		if !slices.Contains([]string{"smollm2", "1b", "8b"}, m) {
+			return s, fmt.Errorf("-models: %q is not one of smollm2, 1b, 8b", m)
 		}
 	}
-	for w := range strings.SplitSeq(*widths, ",") {
-		n, err := strconv.Atoi(w)
-		if err != nil || n < 1 || n > maxCount {
-			return s, fmt.Errorf("-clients: %q is not a number from 1 to %d", w, maxCount)
-		}
-		s.clients = append(s.clients, n)
+	var err error
+	if s.clients, err = numbers("-clients", *widths, maxCount); err != nil {
+		return s, err
+	}
+	if s.lengths, err = numbers("-lengths", *lengths, maxLength); err != nil {
+		return s, err
 	}
 	if s.rounds < 1 || s.rounds > maxRounds {
 		return s, fmt.Errorf("-rounds: %d is not from 1 to %d", s.rounds, maxRounds)
@@ -100,6 +103,22 @@ func parse(args []string, log io.Writer) (settings, error) {
 		return s, fmt.Errorf("%q is not a flag", f.Arg(0))
 	}
 	return s, nil
+}
+
+// numbers reads a list of numbers from 1 to most.
+func numbers(name, list string, most int) ([]int, error) {
+	var all []int
+	for w := range strings.SplitSeq(list, ",") {
+		if list == "" {
+			break
+		}
+		n, err := strconv.Atoi(w)
+		if err != nil || n < 1 || n > most {
+			return nil, fmt.Errorf("%s: %q is not a number from 1 to %d", name, w, most)
+		}
+		all = append(all, n)
+	}
+	return all, nil
 }
 
 func run(ctx context.Context, args []string, stdout, log io.Writer) error {

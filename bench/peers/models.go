@@ -16,9 +16,11 @@ type model struct {
 	key   string
 	title string
 	gguf  string
-	bits  float64 // of a weight in the GGUF file
-	forms []form
-	chat  bool // it knows a chat's format and answers sensibly
+	// random is the shape of weights that the file is made of, nil where it is brought.
+	random *shape
+	bits   float64 // of a weight in the GGUF file
+	forms  []form
+	chat   bool // it knows a chat's format and answers sensibly
 }
 
 // form is an import. The first of a model is compared with the peers.
@@ -32,7 +34,7 @@ type form struct {
 
 // models are what is compared; the files of random weights are written on first use.
 func models(dir string) ([]model, error) {
-	random := filepath.Join(dir, "peers", "llama-1b-random.Q4_0.gguf")
+	random := func(name string) string { return filepath.Join(dir, "peers", "llama-"+name+"-random.Q4_0.gguf") }
 	return []model{
 		{
 			key: "smollm2", title: "SmolLM2-135M-Instruct", gguf: home.DefaultGGUF(dir), chat: true,
@@ -42,7 +44,11 @@ func models(dir string) ([]model, error) {
 			},
 		},
 		{
-			key: "1b", title: "random weights, shape of Llama-3.2-1B", gguf: random,
+			key: "1b", title: "random weights, shape of Llama-3.2-1B", gguf: random("1b"), random: &llama1B,
+			forms: []form{{name: "4 bits", options: convert.Options{Bits: 4, Block: 128}}},
+		},
+		{
+			key: "8b", title: "random weights, shape of Llama-3.1-8B", gguf: random("8b"), random: &llama8B,
 			forms: []form{{name: "4 bits", options: convert.Options{Bits: 4, Block: 128}}},
 		},
 	}, nil
@@ -52,14 +58,14 @@ func models(dir string) ([]model, error) {
 // another one than last time.
 func (m *model) prepare(ctx context.Context, dir string, say func(string, ...any)) error {
 	if _, err := os.Stat(m.gguf); err != nil {
-		if m.key != "1b" {
+		if m.random == nil {
 			return fmt.Errorf("%w: run `make model` first", err)
 		}
 		say("writing %s", filepath.Base(m.gguf))
 		if err := os.MkdirAll(filepath.Dir(m.gguf), 0o755); err != nil {
 			return err
 		}
-		if err := writeRandom(m.gguf, llama1B); err != nil {
+		if err := writeRandom(m.gguf, *m.random); err != nil {
 			return err
 		}
 	}

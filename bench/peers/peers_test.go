@@ -181,6 +181,11 @@ func TestMarkdown(t *testing.T) {
 		}
 		return round{Wall: wall, Answers: []answer{a}}
 	}
+	prompted := func(tokens int, ms ...float64) round {
+		r := burst(1, ms...)
+		r.Answers[0].Prompt = tokens
+		return r
+	}
 	r := results{Rounds: 2, Tokens: 3, Models: []modelResult{{Title: "model", Bits: 4.5, Stages: []stage{
 		{
 			Kind: kindClients, Clients: 1,
@@ -190,6 +195,18 @@ func TestMarkdown(t *testing.T) {
 			},
 			Bare: []bare{{Batch: 1, Prompt: 128, Tokens: 3, Prefill: 0.128, Decode: 0.04}},
 		},
+		{
+			Kind: kindLength, Clients: 1, Length: 512,
+			Series: []series{
+				{Name: "ortserve, 4 bits", Rounds: []round{prompted(512, 256, 266), prompted(512, 512, 522)}},
+				{Name: "llama.cpp", Rounds: []round{prompted(512, 512, 532), prompted(512, 512, 532)}},
+			},
+			Bare: []bare{{Batch: 1, Prompt: 512, Tokens: 3, Prefill: 1.024, Decode: 0.08}},
+		},
+		{Kind: kindLoad, Clients: 1, Series: []series{
+			{Name: "ortserve, 4 bits", Rounds: []round{burst(1, 500)}}, {Name: "llama.cpp", Rounds: []round{burst(1, 1000)}},
+		}},
+		{Kind: kindMemory, Clients: 8, Length: 2000, Series: []series{{Name: "ortserve, 4 bits", Pss: 3 << 20}, {Name: "llama.cpp", Pss: 2 << 20}}},
 		{Kind: kindTurns, Clients: 1, Series: []series{{Name: "ortserve", Rounds: []round{burst(1, 500, 510), burst(1, 25, 35)}}}},
 	}}}}
 	text := r.markdown()
@@ -201,6 +218,10 @@ func TestMarkdown(t *testing.T) {
 	}
 	f("| 1 | ortserve, 4 bits | 30.0 | 2.50 (2.00 to 3.00) | 50, 50 | 0.38 (0.25 to 0.50) | 10.00 | 0.50 (0.50 to 0.50) |")
 	f("| 1 | llama.cpp | 12.5 |  | 150, 200 |  | 20.00 |  |")
+	f("| 512 | ortserve, 4 bits | 1500 | 1.50 (1.00 to 2.00) | 10.00 | 0.50 (0.50 to 0.50) |")
+	f("| 512 | onnxruntime-genai, no server around it | 500 | 0.50 (0.50 to 0.50) | 40.00 | 2.00 (2.00 to 2.00) |")
+	f("| ortserve, 4 bits | 0.50 | 0.50 (0.50 to 0.50) |")
+	f("| ortserve, 4 bits: 8 x 2000 tokens | 3 | 1.50 (1.50 to 1.50) |")
 	f("prefill 1000 tokens/s, decode 50.0")
 	f("is 0.50 (0.50 to 0.50) of that")
 	f("after 500 ms, of the\nsecond after 25 ms: 0.05")
@@ -217,11 +238,12 @@ func TestFlags(t *testing.T) {
 	}
 	f("one of smollm2, 1b", "-models", "x")
 	f("from 1 to 64", "-clients", "1,0")
+	f("-lengths: \"x\" is not a number from 1 to 16384", "-lengths", "x")
 	f("from 1 to 100", "-rounds", "0")
 	f("from 2 to 512", "-tokens", "1")
 	f("not a flag", "x")
 	s, err := parse([]string{"-clients", "2,3"}, t.Output())
-	if err != nil || !cmp.Equal(s.clients, []int{2, 3}) || !cmp.Equal(s.models, []string{"smollm2", "1b"}) {
+	if err != nil || !cmp.Equal(s.clients, []int{2, 3}) || !cmp.Equal(s.lengths, []int{128, 512, 4096}) || !cmp.Equal(s.models, []string{"smollm2", "1b"}) {
 		t.Errorf("flags are %+v, %v", s, err)
 	}
 	if want := "make bench-peers ARGS='-clients=2,3'"; s.command != want {

@@ -15,15 +15,21 @@ import (
 	"ortserve/onnx/graph/nbits"
 )
 
-// shape is that of a Llama model with tied embeddings.
+// shape is that of a Llama model.
 type shape struct {
 	hidden, heads, kvHeads, headSize, intermediate, layers int
 	vocab, context                                         int
+	untied                                                 bool // the head is another matrix than the embedding
 }
 
 // llama1B is the shape of Llama-3.2-1B, with a shorter context: the rotary tables of an import are as long as it is.
 var llama1B = shape{
 	hidden: 2048, heads: 32, kvHeads: 8, headSize: 64, intermediate: 8192, layers: 16, vocab: 128256, context: 8192,
+}
+
+// llama8B is the shape of Llama-3.1-8B, with a shorter context.
+var llama8B = shape{
+	hidden: 4096, heads: 32, kvHeads: 8, headSize: 128, intermediate: 14336, layers: 32, vocab: 128256, context: 8192, untied: true,
 }
 
 const (
@@ -81,6 +87,9 @@ func writeRandom(path string, s shape) error {
 		ones[i] = 1
 	}
 	matrix("token_embd.weight", s.vocab, s.hidden)
+	if s.untied {
+		matrix("output.weight", s.vocab, s.hidden)
+	}
 	vector("output_norm.weight", ones)
 	vector("rope_freqs.weight", s.ropeFactors())
 	for i := range s.layers {

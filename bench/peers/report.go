@@ -17,8 +17,8 @@ func (r *results) markdown() string {
 		r.When.Format("2006-01-02 15:04"), r.Machine.CPU, r.Machine.Cores, r.Machine.Memory, r.Machine.System, r.Machine.Load)
 	p("%s.\n", strings.Join(r.Versions, ", "))
 	p("    %s\n", r.Command)
-	p("Every server has as many slots as there are clients and its own choice of threads. All get the same prompts, of %d words that", promptWords)
-	p("no other prompt has in this order, at once; answers are greedy, streamed, %d tokens long. Figures are medians of %d rounds in turn.", r.Tokens, r.Rounds)
+	p("Every server has as many slots as there are clients and its own choice of threads. All get the same prompts at once, of %d words where", promptWords)
+	p("no length is told, in an order that no other prompt has; answers are greedy, streamed, %d tokens long. Figures are medians of %d rounds in turn.", r.Tokens, r.Rounds)
 	p("A ratio is the median of the ratios round by round, with the least and the greatest: above 1 for tokens a second, and below 1 for")
 	p("times, is better than llama.cpp's server. Without `--speculate off` a text that happens to repeat itself would be faster.")
 	for i := range r.Models {
@@ -33,17 +33,16 @@ func (m *modelResult) markdown(p func(string, ...any)) {
 	for _, f := range m.Forms {
 		p("* ortserve, %s", f)
 	}
-	clients := slices.DeleteFunc(slices.Clone(m.Stages), func(s stage) bool { return s.Kind != kindClients })
-	if len(clients) > 0 {
-		p("\n| clients | server | output tokens/s | ratio | first token, ms: median, p95 | ratio | between tokens, ms | ratio |")
-		p("|---|---|---|---|---|---|---|---|")
+	table(m.Stages, kindClients, "\n| clients | server | output tokens/s | ratio | first token, ms: median, p95 | ratio | between tokens, ms | ratio |\n"+
+		"|---|---|---|---|---|---|---|---|", p, (*stage).clientRows)
+	for i := range m.Stages {
+		if m.Stages[i].Kind == kindClients {
+			m.Stages[i].bareRows(p)
+		}
 	}
-	for i := range clients {
-		clients[i].clientRows(p)
-	}
-	for i := range clients {
-		clients[i].bareRows(p)
-	}
+	table(m.Stages, kindLength, "\n| prompt | one client | prompt tokens/s to the first token | ratio | between tokens behind it, ms | ratio |\n|---|---|---|---|---|---|", p, (*stage).lengthRows)
+	table(m.Stages, kindLoad, "\n| | start to first token, s | ratio |\n|---|---|---|", p, (*stage).loadRows)
+	table(m.Stages, kindMemory, "\n| full slots | memory, MiB (Pss) | ratio |\n|---|---|---|", p, (*stage).memoryRows)
 	for i := range m.Stages {
 		switch s := &m.Stages[i]; s.Kind {
 		case kindRepeat:
@@ -53,6 +52,75 @@ func (m *modelResult) markdown(p func(string, ...any)) {
 		}
 	}
 	m.commands(p)
+}
+
+// table shows the stages of a kind under a head, if there are any.
+func table(all []stage, kind, head string, p func(string, ...any), rows func(*stage, func(string, ...any))) {
+	for i := range all {
+		if all[i].Kind != kind {
+			continue
+		}
+		if head != "" {
+			p("%s", head)
+		}
+		head = ""
+		rows(&all[i], p)
+	}
+}
+
+// title says what a stage is.
+func (s *stage) title() string {
+	if s.Length > 0 {
+		return fmt.Sprintf("%s, %d clients, %d tokens", s.Kind, s.Clients, s.Length)
+	}
+	return fmt.Sprintf("%s, %d clients", s.Kind, s.Clients)
+}
+
+// against is f of a series over f of llama.cpp's, "" for that itself.
+func (s *stage) against(r *series, f func(*series) []float64) string {
+	peer := s.peer()
+	if peer == nil || r == peer {
+		return ""
+	}
+	return spread(ratios(f(r), f(peer)))
+}
+
+func (s *stage) lengthRows(p func(string, ...any)) {
+	prefill := func(r *series) []float64 {
+		return r.perRound(func(a *answer) float64 { return float64(a.Prompt) / a.firstToken() })
+	}
+	between := func(r *series) []float64 { return r.perRound((*answer).betweenTokens) }
+	for i := range s.Series {
+		r := &s.Series[i]
+		p("| %d | %s | %.0f | %s | %.2f | %s |", s.Length, r.Name, median(prefill(r)), s.against(r, prefill), 1e3*median(between(r)), s.against(r, between))
+	}
+	var rates, steps []float64
+	for _, b := range s.Bare {
+		rates, steps = append(rates, b.prefillRate()), append(steps, b.Decode/float64(b.Tokens-1))
+	}
+	if peer := s.peer(); len(s.Bare) > 0 && peer != nil {
+		p("| %d | onnxruntime-genai, no server around it | %.0f | %s | %.2f | %s |", s.Length,
+			median(rates), spread(ratios(rates, prefill(peer))), 1e3*median(steps), spread(ratios(steps, between(peer))))
+	}
+	if s.BareError != "" {
+		p("| %d | onnxruntime-genai | %s | | | |", s.Length, s.BareError)
+	}
+}
+
+func (s *stage) loadRows(p func(string, ...any)) {
+	took := func(r *series) []float64 { return r.perRound((*answer).firstToken) }
+	for i := range s.Series {
+		r := &s.Series[i]
+		p("| %s | %.2f | %s |", r.Name, median(took(r)), s.against(r, took))
+	}
+}
+
+func (s *stage) memoryRows(p func(string, ...any)) {
+	size := func(r *series) []float64 { return []float64{float64(r.Pss) / (1 << 20)} }
+	for i := range s.Series {
+		r := &s.Series[i]
+		p("| %s: %d x %d tokens | %.0f | %s |", r.Name, s.Clients, s.Length, size(r)[0], s.against(r, size))
+	}
 }
 
 // peer is the series of llama.cpp.
@@ -69,19 +137,12 @@ func (s *stage) clientRows(p func(string, ...any)) {
 	rate := func(r *series) []float64 { return r.each((*round).rate) }
 	first := func(r *series) []float64 { return r.perRound((*answer).firstToken) }
 	between := func(r *series) []float64 { return r.perRound((*answer).betweenTokens) }
-	peer := s.peer()
 	for i := range s.Series {
 		r := &s.Series[i]
-		against := func(f func(*series) []float64) string {
-			if peer == nil || r == peer {
-				return ""
-			}
-			return spread(ratios(f(r), f(peer)))
-		}
 		p("| %d | %s | %.1f | %s | %.0f, %.0f | %s | %.2f | %s |", s.Clients, r.Name,
-			median(rate(r)), against(rate),
-			1e3*median(first(r)), 1e3*percentile(r.answers((*answer).firstToken), 95), against(first),
-			1e3*median(between(r)), against(between))
+			median(rate(r)), s.against(r, rate),
+			1e3*median(first(r)), 1e3*percentile(r.answers((*answer).firstToken), 95), s.against(r, first),
+			1e3*median(between(r)), s.against(r, between))
 	}
 }
 
@@ -137,7 +198,7 @@ func (m *modelResult) commands(p func(string, ...any)) {
 	p("\n<details><summary>Commands, memory, what else ran</summary>\n")
 	for i := range m.Stages {
 		s := &m.Stages[i]
-		p("%s, %d: other programs used up to %.2f processors in a round; answers shorter than asked: %d.\n", s.Kind, s.Clients, s.others(), s.short())
+		p("%s: other programs used up to %.2f processors in a round; answers shorter than asked: %d.\n", s.title(), s.others(), s.short())
 		for _, r := range s.Series {
 			p("    %s   # ready after %.1f s, then %.0f MiB (Pss)", r.Command, r.Ready, float64(r.Pss)/(1<<20))
 		}

@@ -30,12 +30,16 @@ const (
 	kindClients = "clients" // so many clients at once
 	kindRepeat  = "repeat"  // one client, text that repeats itself
 	kindTurns   = "turns"   // one client, the first and the second turn of a chat
+	kindLength  = "length"  // one client, prompts of so many tokens
+	kindLoad    = "load"    // from the start of the server to the first token
+	kindMemory  = "memory"  // so many clients, whose slots are full in the end
 )
 
 // stage is servers that answered the same prompts in turn.
 type stage struct {
 	Kind    string   `json:"kind"`
 	Clients int      `json:"clients"`
+	Length  int      `json:"length,omitempty"` // tokens of a prompt, where the stage says it
 	Series  []series `json:"series"`
 	Bare    []bare   `json:"onnxruntime_genai,omitempty"`
 	// BareError says why there are fewer rounds of onnxruntime-genai than of the servers.

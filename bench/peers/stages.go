@@ -62,10 +62,24 @@ func (b *bench) run(ctx context.Context, m model) (modelResult, error) {
 			return out, err
 		}
 	}
-	if !m.chat || !b.extras {
-		return out, nil
+	for _, n := range b.lengths {
+		s, err := b.lengthStage(ctx, m, n)
+		out.Stages = append(out.Stages, s)
+		if err != nil {
+			return out, err
+		}
 	}
-	for _, f := range []func(context.Context, model) (stage, error){b.repeatStage, b.turnStage} {
+	var more []func(context.Context, model) (stage, error)
+	if b.load {
+		more = append(more, b.loadStage)
+	}
+	if b.extras {
+		more = append(more, b.memoryStage)
+	}
+	if b.extras && m.chat {
+		more = append(more, b.repeatStage, b.turnStage)
+	}
+	for _, f := range more {
 		s, err := f(ctx, m)
 		if err != nil {
 			return out, err
@@ -75,27 +89,26 @@ func (b *bench) run(ctx context.Context, m model) (modelResult, error) {
 	return out, nil
 }
 
+// both starts this server on all forms of a model, and llama.cpp's.
+func (b *bench) both(m model, slots, window int) []launch {
+	var all []launch
+	for _, f := range m.forms {
+		all = append(all, b.ours(f, slots, window, false))
+	}
+	return append(all, b.theirs(m, slots, window))
+}
+
 // clientStage lets n clients at once ask every server.
 func (b *bench) clientStage(ctx context.Context, m model, n int) (stage, error) {
 	st := stage{Kind: kindClients, Clients: n}
-	var launches []launch
-	for _, f := range m.forms {
-		launches = append(launches, b.ours(f, n, window, false))
-	}
+	launches := b.both(m, n, window)
 	if n == 1 && m.chat {
 		launches = append(launches, b.ours(m.forms[0], n, window, true))
 	}
-	launches = append(launches, b.theirs(m, n, window))
 	var peer *genai
-	if b.genai && slices.Contains([]int{1, 8}, n) {
-		var err error
-		if peer, err = startGenAI(ctx, b.here, b.home, m.forms[0].dir, b.logs); err == nil {
-			defer peer.stop()
-			_, err = peer.round(ctx, bare{Batch: n, Prompt: 16, Tokens: 4})
-		}
-		if err != nil {
-			b.without(ctx, &st, err)
-		}
+	if slices.Contains([]int{1, 8}, n) {
+		peer = b.bare(ctx, m, &st)
+		defer peer.stop()
 	}
 	text := func() string { return prompt(b.seed, b.next(), promptWords) }
 	err := b.turns(ctx, &st, launches, func(ctx context.Context, servers []*server) error {
@@ -111,17 +124,119 @@ func (b *bench) clientStage(ctx context.Context, m model, n int) (stage, error) 
 			st.Series[i].Rounds = append(st.Series[i].Rounds, r)
 			time.Sleep(settle)
 		}
-		if peer != nil && st.BareError == "" {
-			r, err := peer.round(ctx, bare{Batch: n, Prompt: genaiPrompt, Tokens: b.tokens, Seed: b.next()})
+		return b.bareRound(ctx, peer, &st, genaiPrompt)
+	})
+	return st, err
+}
+
+// bare starts onnxruntime-genai for a stage, nil where it is not wanted or does not start.
+func (b *bench) bare(ctx context.Context, m model, st *stage) *genai {
+	if !b.genai {
+		return nil
+	}
+	peer, err := startGenAI(ctx, b.here, b.home, m.forms[0].dir, b.logs)
+	if err == nil {
+		_, err = peer.round(ctx, bare{Batch: st.Clients, Prompt: 16, Tokens: 4})
+	}
+	if err != nil {
+		peer.stop()
+		b.without(ctx, st, err)
+		return nil
+	}
+	return peer
+}
+
+// bareRound lets it run a round, if it is there, with prompts of so many tokens.
+func (b *bench) bareRound(ctx context.Context, peer *genai, st *stage, tokens int) error {
+	if peer == nil || st.BareError != "" {
+		return nil
+	}
+	r, err := peer.round(ctx, bare{Batch: st.Clients, Prompt: tokens, Tokens: b.tokens, Seed: b.next()})
+	if err != nil {
+		peer.stop() // it may still use the processors
+		b.without(ctx, st, err)
+		return ctx.Err()
+	}
+	st.Bare = append(st.Bare, r)
+	return nil
+}
+
+// lengthStage has one client ask with prompts of so many tokens: how fast is the prompt's run, and what comes after it.
+func (b *bench) lengthStage(ctx context.Context, m model, tokens int) (stage, error) {
+	st := stage{Kind: kindLength, Clients: 1, Length: tokens}
+	peer := b.bare(ctx, m, &st)
+	defer peer.stop()
+	room := (tokens + b.tokens + 255) / 128 * 128
+	err := b.turns(ctx, &st, b.both(m, 1, room), func(ctx context.Context, servers []*server) error {
+		text := prompt(b.seed, b.next(), tokens)
+		for i, s := range servers {
+			r, err := s.burst(ctx, s.dialect, []string{text}, b.tokens)
 			if err != nil {
-				peer.stop() // it may still use the processors
-				b.without(ctx, &st, err)
-				return ctx.Err()
+				return err
 			}
-			st.Bare = append(st.Bare, r)
+			st.Series[i].Rounds = append(st.Series[i].Rounds, r)
+			time.Sleep(settle)
+		}
+		return b.bareRound(ctx, peer, &st, tokens)
+	})
+	return st, err
+}
+
+// loadStage starts each server anew in every round and asks for one token. The model's files are in the system's cache.
+func (b *bench) loadStage(ctx context.Context, m model) (stage, error) {
+	st := stage{Kind: kindLoad, Clients: 1}
+	launches := b.both(m, 1, window)
+	for _, l := range launches {
+		st.Series = append(st.Series, series{Name: l.name, Command: l.command()})
+	}
+	for n := range b.rounds {
+		if err := b.quiet(ctx); err != nil {
+			return st, err
+		}
+		for i, l := range launches {
+			s, err := start(ctx, l, b.logs)
+			if err != nil {
+				return st, err
+			}
+			r, err := s.burst(ctx, s.dialect, []string{prompt(b.seed, b.next(), 8)}, 2)
+			ready := s.ready.Seconds()
+			st.Series[i].Ready, st.Series[i].Pss = ready, pss(s.pid())
+			s.stop()
+			if err != nil {
+				return st, err
+			}
+			for j := range r.Answers {
+				r.Answers[j].Sent -= ready // the time begins with the process
+			}
+			st.Series[i].Rounds = append(st.Series[i].Rounds, r)
+			time.Sleep(settle)
+		}
+		b.say("%s: round %d of %d", st.Kind, n+1, b.rounds)
+	}
+	return st, nil
+}
+
+// memoryStage fills the slots of every server.
+func (b *bench) memoryStage(ctx context.Context, m model) (stage, error) {
+	const slots, room = 8, 2048
+	st := stage{Kind: kindMemory, Clients: slots, Length: room - b.tokens - 16}
+	once := *b
+	once.rounds = 1
+	err := once.turns(ctx, &st, b.both(m, slots, room), func(ctx context.Context, servers []*server) error {
+		for i, s := range servers {
+			prompts := make([]string, slots)
+			for j := range prompts {
+				prompts[j] = prompt(b.seed, once.next(), st.Length)
+			}
+			r, err := s.burst(ctx, s.dialect, prompts, b.tokens)
+			if err != nil {
+				return err
+			}
+			st.Series[i].Rounds = append(st.Series[i].Rounds, r)
 		}
 		return nil
 	})
+	b.prompt = once.prompt
 	return st, err
 }
 
@@ -195,20 +310,26 @@ func (b *bench) turns(
 	}
 	time.Sleep(settle)
 	for n := range b.rounds {
-		if !b.busy {
-			if err := idle(ctx, busyLimit, b.wait, b.say); err != nil {
-				return err
-			}
+		if err := b.quiet(ctx); err != nil {
+			return err
 		}
 		if err := round(ctx, servers); err != nil {
 			return err
 		}
-		b.say("%s, %d clients: round %d of %d", st.Kind, st.Clients, n+1, b.rounds)
+		b.say("%s: round %d of %d", st.title(), n+1, b.rounds)
 	}
 	for i, s := range servers {
 		st.Series[i].Pss = pss(s.pid())
 	}
 	return nil
+}
+
+// quiet waits until other programs leave the processors alone.
+func (b *bench) quiet(ctx context.Context) error {
+	if b.busy {
+		return nil
+	}
+	return idle(ctx, busyLimit, b.wait, b.say)
 }
 
 // next numbers prompts.
