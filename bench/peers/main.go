@@ -183,7 +183,7 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	}
 	text := out.markdown()
 	if s.write {
-		if err := writeDocument(document, text); err != nil {
+		if err := errors.Join(out.writeCharts(document), writeDocument(document, text)); err != nil {
 			return err
 		}
 	}

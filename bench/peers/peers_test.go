@@ -186,7 +186,7 @@ func TestMarkdown(t *testing.T) {
 		r.Answers[0].Prompt = tokens
 		return r
 	}
-	r := results{Rounds: 2, Tokens: 3, Models: []modelResult{{Title: "model", Bits: 4.5, Stages: []stage{
+	r := results{Rounds: 2, Tokens: 3, Models: []modelResult{{Key: "model", Title: "model", Bits: 4.5, Stages: []stage{
 		{
 			Kind: kindClients, Clients: 1,
 			Series: []series{
@@ -216,6 +216,15 @@ func TestMarkdown(t *testing.T) {
 			t.Errorf("the report lacks %q:\n%s", want, text)
 		}
 	}
+	document := filepath.Join(t.TempDir(), "docs", "b.md")
+	if err := r.writeCharts(document); err != nil {
+		t.Fatal(err)
+	}
+	drawn, err := os.ReadFile(filepath.Join(filepath.Dir(document), "images", "peers-model.svg"))
+	if err != nil || strings.Count(string(drawn), "<circle") != 4 || !strings.Contains(string(drawn), "llama.cpp, 512 tokens of the prompt: 1000 tokens a second") {
+		t.Errorf("%v\n%s", err, drawn)
+	}
+	f("](images/peers-model.svg)")
 	f("| 1 | ortserve, 4 bits | 30.0 | 2.50 (2.00 to 3.00) | 50, 50 | 0.38 (0.25 to 0.50) | 10.00 | 0.50 (0.50 to 0.50) |")
 	f("| 1 | llama.cpp | 12.5 |  | 150, 200 |  | 20.00 |  |")
 	f("| 512 | ortserve, 4 bits | 1500 | 1.50 (1.00 to 2.00) | 10.00 | 0.50 (0.50 to 0.50) |")

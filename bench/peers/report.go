@@ -33,6 +33,9 @@ func (m *modelResult) markdown(p func(string, ...any)) {
 	for _, f := range m.Forms {
 		p("* ortserve, %s", f)
 	}
+	if slices.ContainsFunc(m.Stages, func(s stage) bool { return s.Kind == kindClients || s.Kind == kindLength }) {
+		p("\n![%s: tokens a second by clients and by length of the prompt](%s)", m.Title, m.image())
+	}
 	table(m.Stages, kindClients, "\n| clients | server | output tokens/s | ratio | first token, ms: median, p95 | ratio | between tokens, ms | ratio |\n"+
 		"|---|---|---|---|---|---|---|---|", p, (*stage).clientRows)
 	for i := range m.Stages {
@@ -86,13 +89,10 @@ func (s *stage) against(r *series, f func(*series) []float64) string {
 }
 
 func (s *stage) lengthRows(p func(string, ...any)) {
-	prefill := func(r *series) []float64 {
-		return r.perRound(func(a *answer) float64 { return float64(a.Prompt) / a.firstToken() })
-	}
 	between := func(r *series) []float64 { return r.perRound((*answer).betweenTokens) }
 	for i := range s.Series {
 		r := &s.Series[i]
-		p("| %d | %s | %.0f | %s | %.2f | %s |", s.Length, r.Name, median(prefill(r)), s.against(r, prefill), 1e3*median(between(r)), s.against(r, between))
+		p("| %d | %s | %.0f | %s | %.2f | %s |", s.Length, r.Name, median(r.prefill()), s.against(r, (*series).prefill), 1e3*median(between(r)), s.against(r, between))
 	}
 	var rates, steps []float64
 	for _, b := range s.Bare {
@@ -100,7 +100,7 @@ func (s *stage) lengthRows(p func(string, ...any)) {
 	}
 	if peer := s.peer(); len(s.Bare) > 0 && peer != nil {
 		p("| %d | onnxruntime-genai, no server around it | %.0f | %s | %.2f | %s |", s.Length,
-			median(rates), spread(ratios(rates, prefill(peer))), 1e3*median(steps), spread(ratios(steps, between(peer))))
+			median(rates), spread(ratios(rates, peer.prefill())), 1e3*median(steps), spread(ratios(steps, between(peer))))
 	}
 	if s.BareError != "" {
 		p("| %d | onnxruntime-genai | %s | | | |", s.Length, s.BareError)

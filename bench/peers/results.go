@@ -19,6 +19,7 @@ type results struct {
 
 // modelResult is what was measured with one model.
 type modelResult struct {
+	Key    string   `json:"key"`
 	Title  string   `json:"title"`
 	Bits   float64  `json:"gguf_bits_per_weight"`
 	Forms  []string `json:"forms"`
@@ -84,6 +85,11 @@ func (s *series) perRound(f func(*answer) float64) []float64 {
 		}
 		return median(v)
 	})
+}
+
+// prefill is tokens of the prompt a second of the time to the first token, of each round.
+func (s *series) prefill() []float64 {
+	return s.perRound(func(a *answer) float64 { return float64(a.Prompt) / a.firstToken() })
 }
 
 // others is the most that other programs used in a round of the stage, in processors.

@@ -51,7 +51,7 @@ func (b *bench) theirs(m model, slots, window int) launch {
 
 // run measures all stages of a model.
 func (b *bench) run(ctx context.Context, m model) (modelResult, error) {
-	out := modelResult{Title: m.title, Bits: m.bits}
+	out := modelResult{Key: m.key, Title: m.title, Bits: m.bits}
 	for _, f := range m.forms {
 		out.Forms = append(out.Forms, fmt.Sprintf("%s: %s, %.2f bits a weight", f.name, f.said, f.bits))
 	}

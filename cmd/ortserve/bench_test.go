@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"ortserve/internal/chart"
 	"ortserve/internal/testenv"
 	"ortserve/internal/testmodel"
 )
@@ -167,9 +168,9 @@ func checkDrawing(t *testing.T, svg []byte, points int) {
 			var v, limit float64
 			switch a.Name.Local {
 			case "x", "x1", "x2", "cx":
-				limit = svgWidth
+				limit = chart.Width
 			case "y", "y1", "y2", "cy":
-				limit = svgHeight
+				limit = chart.Height
 			default:
 				continue
 			}
@@ -208,15 +209,6 @@ func TestDrawSpeed(t *testing.T) {
 	draw(2)
 	r.Decode = nil
 	draw(1)
-
-	if got := spread([]float64{50, 10, 51, 12}, 15); !slices.Equal(got, []float64{50, 10, 65, 25}) {
-		t.Errorf("%v", got)
-	}
-	for top, want := range map[float64]float64{4.9: 1, 5.1: 2, 99: 20, 101: 50, 0.3: 0.1, 1000: 200} {
-		if got := niceStep(top); different(got, want) {
-			t.Errorf("up to %g: steps of %g, want %g", top, got, want)
-		}
-	}
 }
 
 // Memory is read, all of it: the sum is right.
