@@ -42,6 +42,9 @@ var messagesFields = newTable(
 		}},
 		variablesField(func(r *messagesRequest) *conversation { return &r.conversation }),
 		toolsRow(anthropicToolFields, func(r *messagesRequest) *toolbox { return &r.conversation.tools }),
+		{name: "thinking", schema: objectSchema, read: func(_ *decoder, at string, v value, r *messagesRequest) error {
+			return readAnthropicThinking(at, v, &r.conversation.think)
+		}},
 		{name: "tool_choice", schema: anthropicChoiceFields.schema(), read: readAnthropicChoice},
 		formatField("output_format", "", func(r *messagesRequest) *sampling { return &r.sampling }),
 		objectField("output_config", newTable([]field[messagesRequest]{
@@ -49,7 +52,7 @@ var messagesFields = newTable(
 		}, inertFields[messagesRequest]("effort"))),
 	},
 	refusedFields[messagesRequest]("container", "mcp_servers"),
-	inertFields[messagesRequest]("cache_control", "context_management", "inference_geo", "metadata", "service_tier", "thinking"),
+	inertFields[messagesRequest]("cache_control", "context_management", "inference_geo", "metadata", "service_tier"),
 )
 
 // anthropicMessageFields are the fields of a message. Claude Code sends the system's in the middle of a conversation too.

@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"ortserve/engine"
+	"ortserve/template/thinking"
 	"ortserve/template/toolcall"
 )
 
@@ -22,10 +23,12 @@ type anthropicMessage struct {
 	Usage        anthropicUsage   `json:"usage"`
 }
 
-// anthropicBlock is a block of content, or what a stream adds to one: text, or a call of a tool.
+// anthropicBlock is a block of content, or what a stream adds to one: thoughts, text, or a call of a tool.
 type anthropicBlock struct {
 	Type        string  `json:"type"`
 	Text        *string `json:"text,omitempty"`
+	Thinking    *string `json:"thinking,omitempty"`
+	Signature   *string `json:"signature,omitempty"` // of thoughts: there is none, and clients need the field
 	ID          string  `json:"id,omitempty"`
 	Name        string  `json:"name,omitempty"`
 	Input       any     `json:"input,omitempty"` // of a call: an object
@@ -33,6 +36,10 @@ type anthropicBlock struct {
 }
 
 func textBlock(text string) anthropicBlock { return anthropicBlock{Type: "text", Text: &text} }
+
+func thoughtBlock(text string) anthropicBlock {
+	return anthropicBlock{Type: "thinking", Thinking: &text, Signature: new(string)}
+}
 
 func callBlock(c toolCall) anthropicBlock {
 	return anthropicBlock{Type: "tool_use", ID: c.id, Name: c.name, Input: json.RawMessage(c.arguments)}
@@ -135,11 +142,11 @@ func (s *server) messages(c *fiber.Ctx) error {
 		if err != nil {
 			return order{}, nil, err
 		}
-		if err := g.constrainCalls(&conv.tools, &req.sampling); err != nil {
+		if err := g.constrainAnswer(&conv.tools, &req.sampling); err != nil {
 			return order{}, nil, err
 		}
 		id, err := s.newID()
-		f := &messageFrames{g: g, calls: g.reader(&conv.tools, "toolu_", id), stops: req.sampling.stop, message: anthropicMessage{
+		f := &messageFrames{g: g, calls: g.reader(&conv.tools, &conv.think, "toolu_", id), stops: req.sampling.stop, message: anthropicMessage{
 			ID: "msg_" + id, Type: "message", Role: "assistant", Model: g.name, Content: []anthropicBlock{},
 		}}
 		return order{
@@ -197,15 +204,18 @@ type messageFrames struct {
 	stops   []string
 	message anthropicMessage
 	begun   bool
-	blocks  int  // begun so far
-	text    bool // the last of them is text, and open
+	blocks  int    // begun so far
+	last    string // the type of the last of them
 	answer  answer
 	said    strings.Builder
 }
 
 func (f *messageFrames) whole(answers []answer, u engine.Usage) any {
 	m := f.message
-	text, calls := f.calls.read(0, answers[0])
+	thoughts, text, calls := f.calls.read(0, answers[0])
+	if thoughts != "" {
+		m.Content = append(m.Content, thoughtBlock(thoughts))
+	}
 	if text != "" || len(calls) == 0 {
 		m.Content = append(m.Content, textBlock(text))
 	}
@@ -224,7 +234,7 @@ func (f *messageFrames) event(w *frameWriter, _ int, ev engine.Event) {
 		f.begun = true
 		f.message.Usage.InputTokens = len(f.g.prompts[0]) // what of it was cached is known at the end
 		w.named("message_start", messageStart{"message_start", f.message})
-		if len(f.calls.names) == 0 { // it will be text
+		if len(f.calls.names) == 0 && f.calls.place == thinking.Answer { // it will be text
 			f.open(w, textBlock(""))
 		}
 	}
@@ -232,8 +242,13 @@ func (f *messageFrames) event(w *frameWriter, _ int, ev engine.Event) {
 	f.said.WriteString(ev.Text)
 	for _, p := range f.calls.pieces(0, ev) {
 		switch p.Kind {
+		case toolcall.Thought:
+			if f.last != "thinking" {
+				f.open(w, thoughtBlock(""))
+			}
+			f.delta(w, anthropicBlock{Type: "thinking_delta", Thinking: &p.Text})
 		case toolcall.Text:
-			if !f.text {
+			if f.last != "text" {
 				f.open(w, textBlock(""))
 			}
 			f.delta(w, anthropicBlock{Type: "text_delta", Text: &p.Text})
@@ -251,7 +266,7 @@ func (f *messageFrames) open(w *frameWriter, b anthropicBlock) {
 	f.shut(w)
 	w.named("content_block_start", blockStart{"content_block_start", f.blocks, b})
 	f.blocks++
-	f.text = b.Type == "text"
+	f.last = b.Type
 }
 
 // shut ends the last block.
@@ -270,6 +285,9 @@ func (f *messageFrames) end(w *frameWriter, u engine.Usage) {
 	var stop anthropicStop
 	stop.StopReason, stop.StopSequence = f.stopReason(f.answer)
 	usage := anthropicUsageOf(u)
+	if f.blocks == 0 || f.last == "thinking" {
+		f.open(w, textBlock(""))
+	}
 	f.shut(w)
 	w.named("message_delta", messageDelta{"message_delta", stop, &usage})
 	w.named("message_stop", messageStop{"message_stop"})

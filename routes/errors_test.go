@@ -95,7 +95,7 @@ func TestErrorBytes(t *testing.T) {
 	ollama("/api/generate", `{"model":"x","prompt":"hi"}`, 404, "model 'x' not found; this server has tiny:1b")
 	ollama("/api/generate", `{"model":"tiny:1b","prompt":"hi","raw":true,"system":"x"}`, 400, "raw mode does not support template, system, or context")
 	ollama("/api/generate", `{"model":"tiny:1b","prompt":"hi","images":["aGk="]}`, 400, "images is not supported: image input is not supported")
-	ollama("/api/generate", `{"model":"tiny:1b","prompt":"hi","think":true}`, 400, "think is not supported: this model does not support thinking")
+	ollama("/api/generate", `{"model":"tiny:1b","prompt":"hi","think":true}`, 400, `\"tiny:1b\" does not support thinking`)
 	ollama("/api/generate", `{"model":"tiny:1b","prompt":"hi","context":[512]}`, 400, "unknown token in the prompt: 512 is not below the vocabulary's size 512")
 	ollama("/api/generate", `{"model":"tiny:1b","prompt":"hi","options":{"top_k":"x"}}`, 400, "options.top_k must be an integer, not a string")
 	ollama("/api/generate", `{"model":"tiny:1b","prompt":"hi","options":{"min_p":2}}`, 400, "options.min_p is 2, must be between 0 and 1")

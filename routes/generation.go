@@ -13,6 +13,7 @@ import (
 	"ortserve/grammar"
 	"ortserve/pool"
 	"ortserve/sample"
+	"ortserve/template/thinking"
 )
 
 // generation is a request for which a model works: from begin, through submit, to close. One goroutine, the connection's, uses it.
@@ -32,6 +33,7 @@ type generation struct {
 	merged    chan arrivedEvent // nil where there is one answer
 	open      int               // answers that have not ended
 	total     engine.Usage      // of those that have
+	place     thinking.Place    // where the answers begin
 
 	streaming bool // close is streamBody's
 	closed    bool

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ortserve/engine"
+	"ortserve/template/thinking"
 )
 
 // Files of exchanges hold requests and the answers to them, byte for byte, with the reasons beside them. Each exchange is
@@ -35,7 +36,7 @@ import (
 //	the answer's body
 //
 // Lines with @ are settings: @answer is what the model says from there on; @template its template and @fails the run in which it fails, of the
-// whole file, @window how many tokens it holds; @client is what the client of one exchange does wrong. Times are written as 1, digests as X. `go test ./routes -update` writes what stands behind <<<.
+// whole file, @window how many tokens it holds; @thoughts that an answer begins with thoughts, @client is what the client of one exchange does wrong. Times are written as 1, digests as X. `go test ./routes -update` writes what stands behind <<<.
 type exchangeFile struct {
 	path  string
 	parts []exchangePart
@@ -165,6 +166,8 @@ type player struct {
 	busy    bool                          // the model never becomes idle
 	runs    int                           // of the exchange
 	fails   int                           // the run that fails, and all after it
+
+	template string
 }
 
 // newPlayer starts the world that a file asks for.
@@ -185,7 +188,8 @@ func newPlayer(t *testing.T, f *exchangeFile, set ...func(*world, *Options)) *pl
 		}
 	}
 	name, _ := f.parts[0].setting("template")
-	source, ok := map[string]string{"": "", "hermes": hermesTemplate, "llama": llamaTemplate}[name]
+	p.template = name
+	source, ok := map[string]string{"": "", "hermes": hermesTemplate, "llama": llamaTemplate, "qwen": qwenTemplate, "r1": r1Template}[name]
 	if !ok {
 		t.Fatalf("%s: @template %s", f.path, name)
 	}
@@ -229,7 +233,17 @@ func (p *player) play(part *exchangePart) reply {
 	defer eventually(p.t, "the model is idle", p.idle)
 	streams := strings.Contains(body, `"stream":true`) || strings.HasPrefix(path, "/api/") && !strings.Contains(body, `"stream":false`)
 	text := p.model.answer
-	if !streams || strings.Contains(text, "<") { // calls of tools come whole
+	splitter := thinking.NewSplitter(thinking.Answer)
+	_, thinks := part.setting("thoughts")
+	if thinks {
+		splitter = thinking.NewSplitter(thinking.Before)
+		if p.template == "r1" {
+			splitter = thinking.NewSplitter(thinking.Inside)
+		}
+	} else if strings.Contains(text, "<") {
+		streams = false
+	}
+	if !streams { // calls of tools come whole
 		return p.do(method, path, body, headers...)
 	}
 	gate := make(chan struct{}, len(text))
@@ -264,8 +278,10 @@ func (p *player) play(part *exchangePart) reply {
 			for range len(string(r)) { // runs, some of which the answer may not need
 				gate <- struct{}{}
 			}
-			if i+len(string(r)) < p.fails && !more() {
-				break
+			thought, said := splitter.Write(string(r))
+			from := got.Len()
+			for again := thought+said != "" && i+len(string(r)) < p.fails; again; { // a first event is several
+				again = more() && thinks && !strings.Contains(got.String()[from:], strconv.Quote(thought+said))
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 // examples are the least bodies of routes, but for their closing brace.
 var examples = map[string]string{
+	"/apply-template":                   `{"messages":[{"role":"user","content":"hi"}]`,
 	"/v1/chat/completions":              `{"messages":[{"role":"user","content":"hi"}]`,
 	"/v1/chat/completions/input_tokens": `{"messages":[{"role":"user","content":"hi"}]`,
 	"/v1/completions":                   `{"prompt":"hi"`,

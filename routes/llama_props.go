@@ -6,6 +6,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"ortserve/models"
+	"ortserve/template/thinking"
 )
 
 // props is the answer of GET /props: what llama.cpp's clients ask a server about its model.
@@ -16,6 +17,7 @@ type props struct {
 	ModelPath                 string          `json:"model_path"` // the name: where it lies is nobody's business
 	Modalities                propsModalities `json:"modalities"`
 	ChatTemplate              string          `json:"chat_template"`
+	Thinking                  bool            `json:"thinking"` // whether the model thinks before it answers
 	BOSToken                  string          `json:"bos_token"`
 	EOSToken                  string          `json:"eos_token"`
 	BuildInfo                 string          `json:"build_info"`
@@ -61,7 +63,7 @@ func (s *server) getProps(c *fiber.Ctx) error {
 			Params: settingsOf(map[string]any{"n_predict": -1}, none.params(m.Generation, llamaDefaults)),
 			NCtx:   s.windowOf(m),
 		},
-		TotalSlots: slots, ModelAlias: m.Name, ModelPath: m.Name, ChatTemplate: m.ChatTemplate,
+		TotalSlots: slots, ModelAlias: m.Name, ModelPath: m.Name, ChatTemplate: m.ChatTemplate, Thinking: thinking.Detect(m.ChatTemplate),
 		BOSToken: m.BOSToken, EOSToken: m.EOSToken, BuildInfo: "ortserve-" + strings.TrimPrefix(s.Version, "v"),
 	})
 }

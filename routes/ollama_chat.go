@@ -26,6 +26,7 @@ type chatAnswer struct {
 type ollamaMessage struct {
 	Role      string       `json:"role"`
 	Content   string       `json:"content"`
+	Thinking  string       `json:"thinking,omitempty"`
 	ToolCalls []ollamaCall `json:"tool_calls,omitempty"`
 }
 
@@ -67,14 +68,14 @@ func (s *server) chat(c *fiber.Ctx) error {
 		if err != nil {
 			return order{}, nil, err
 		}
-		if err := g.constrainCalls(&req.conversation.tools, &req.options.sampling); err != nil {
+		if err := g.constrainAnswer(&req.conversation.tools, &req.options.sampling); err != nil {
 			return order{}, nil, err
 		}
 		g.reportWindow(c, &req.options)
 		id, err := s.newID()
 		return order{
 			logprobs: req.options.report.order(), prompts: [][]int32{prompt}, sampling: &req.options.sampling, defaults: ollamaDefaults, limits: req.options.limits(),
-		}, &chatLines{g: g, held: heldLogprobs{}, calls: g.reader(&req.conversation.tools, "call_", id), cut: gone}, err
+		}, &chatLines{g: g, held: heldLogprobs{}, calls: g.reader(&req.conversation.tools, &req.conversation.think, "call_", id), cut: gone}, err
 	}}))
 }
 
@@ -97,9 +98,10 @@ type chatLines struct {
 }
 
 func (f *chatLines) whole(answers []answer, u engine.Usage) any {
-	text, calls := f.calls.read(0, answers[0])
+	thoughts, text, calls := f.calls.read(0, answers[0])
 	f.held.add(0, answers[0].logprobs)
 	a := f.last(string(answers[0].finish), text, u)
+	a.Message.Thinking = thoughts
 	for i, c := range calls {
 		if c.whole { // arguments are an object here, which cannot be cut
 			a.Message.ToolCalls = append(a.Message.ToolCalls, ollamaCallOf(i, c))
@@ -116,6 +118,8 @@ func (f *chatLines) event(w *frameWriter, _ int, ev engine.Event) {
 	f.held.add(0, ev.Logprobs)
 	for _, p := range f.calls.pieces(0, ev) {
 		switch p.Kind {
+		case toolcall.Thought:
+			f.line(w, ollamaMessage{Role: "assistant", Thinking: p.Text})
 		case toolcall.Text:
 			f.line(w, ollamaMessage{Role: "assistant", Content: p.Text})
 		case toolcall.Begin:

@@ -31,6 +31,7 @@ type generateRequest struct {
 	model, prompt, system string
 	stream, raw           bool
 	context               []int32
+	think                 thinkWish
 	options               ollamaOptions
 	truncate              bool
 	keepAlive             *time.Duration
@@ -80,7 +81,7 @@ var generateFields = newTable(
 		boolField("truncate", func(r *generateRequest) *bool { return &r.truncate }),
 		keepAliveField(func(r *generateRequest) **time.Duration { return &r.keepAlive }),
 	},
-	answerFields(func(r *generateRequest) *sampling { return &r.options.sampling }),
+	answerFields(func(r *generateRequest) *sampling { return &r.options.sampling }, func(r *generateRequest) *thinkWish { return &r.think }),
 	logprobFields(func(r *generateRequest) *reporting { return &r.options.report }),
 	inertFields[generateRequest]("shift"),
 )
@@ -98,17 +99,19 @@ var ollamaChatFields = newTable(
 		boolField("truncate", func(r *ollamaChatRequest) *bool { return &r.truncate }),
 		keepAliveField(func(r *ollamaChatRequest) **time.Duration { return &r.keepAlive }),
 	},
-	answerFields(func(r *ollamaChatRequest) *sampling { return &r.options.sampling }),
+	answerFields(func(r *ollamaChatRequest) *sampling { return &r.options.sampling }, func(r *ollamaChatRequest) *thinkWish { return &r.conversation.think }),
 	logprobFields(func(r *ollamaChatRequest) *reporting { return &r.options.report }),
 	toolRows(chatToolFields, func(r *ollamaChatRequest) *toolbox { return &r.conversation.tools }),
 	inertFields[ollamaChatRequest]("shift"),
 )
 
 // answerFields are the rows of what both routes may ask of an answer.
-func answerFields[T any](of func(*T) *sampling) []field[T] {
+func answerFields[T any](of func(*T) *sampling, think func(*T) *thinkWish) []field[T] {
 	return []field[T]{
 		ollamaFormatField(of),
-		refusedField[T]("think", "this model does not support thinking"),
+		{name: "think", schema: schema{"type": []string{"boolean", "string"}}, read: func(_ *decoder, at string, v value, r *T) error {
+			return readThink(at, v, think(r))
+		}},
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"ortserve/engine"
 	"ortserve/pool"
 	"ortserve/template"
+	"ortserve/template/toolcall"
 )
 
 // generateAnswer is a line of /api/generate's stream, and the answer that is not streamed.
@@ -18,6 +19,7 @@ type generateAnswer struct {
 	Model      string         `json:"model"`
 	CreatedAt  time.Time      `json:"created_at"`
 	Response   string         `json:"response"`
+	Thinking   string         `json:"thinking,omitempty"`
 	Done       bool           `json:"done"`
 	DoneReason string         `json:"done_reason,omitempty"`
 	Context    []int32        `json:"context,omitempty"`
@@ -72,10 +74,16 @@ func (s *server) generate(c *fiber.Ctx) error {
 	}
 	return ollamaParam(s.answer(c, work{model: req.model, stream: req.stream, lines: true, order: func(g *generation) (order, form, error) {
 		prompt, gone, err := g.generatePrompt(&req)
+		if err != nil {
+			return order{}, nil, err
+		}
+		if err := g.constrainAnswer(&toolbox{}, &req.options.sampling); err != nil {
+			return order{}, nil, err
+		}
 		g.reportWindow(c, &req.options)
 		return order{
 			logprobs: req.options.report.order(), prompts: [][]int32{prompt}, sampling: &req.options.sampling, defaults: ollamaDefaults, limits: req.options.limits(),
-		}, &generateFrames{g: g, held: heldLogprobs{}, raw: req.raw, cut: gone}, err
+		}, &generateFrames{g: g, held: heldLogprobs{}, calls: g.reader(&toolbox{}, &req.think, "", ""), raw: req.raw, cut: gone}, nil
 	}}))
 }
 
@@ -112,11 +120,11 @@ func (g *generation) generatePrompt(req *generateRequest) (prompt []int32, gone 
 	case req.raw || g.Template == nil && len(messages) == 1 && len(req.context) == 0:
 		prompt = g.rawPrompt(req.prompt)
 	case len(req.context) > 0:
-		prompt, err = g.nextTurn(req.context, messages)
+		prompt, err = g.nextTurn(req.context, conversation{messages: messages, think: req.think})
 	case req.truncate:
-		return g.fit(conversation{messages: messages}, req.options.limits())
+		return g.fit(conversation{messages: messages, think: req.think}, req.options.limits())
 	default:
-		prompt, err = g.chatPrompt(conversation{messages: messages})
+		prompt, err = g.chatPrompt(conversation{messages: messages, think: req.think})
 	}
 	if room := g.room(req.options.limits()); err == nil && req.truncate && len(prompt) > room {
 		gone = cut{true, len(prompt) - room}
@@ -152,6 +160,7 @@ func ollamaParam(err error) error {
 // generateFrames writes the answers of /api/generate.
 type generateFrames struct {
 	g      *generation
+	calls  *callReader // of thoughts and text alone
 	raw    bool
 	cut    cut
 	tokens []int32 // sampled so far
@@ -160,14 +169,23 @@ type generateFrames struct {
 
 func (f *generateFrames) whole(answers []answer, u engine.Usage) any {
 	f.held.add(0, answers[0].logprobs)
-	return f.last(string(answers[0].finish), answers[0].text, answers[0].tokens, u)
+	thoughts, text, _ := f.calls.read(0, answers[0])
+	a := f.last(string(answers[0].finish), text, answers[0].tokens, u)
+	a.Thinking = thoughts
+	return a
 }
 
 func (f *generateFrames) event(w *frameWriter, _ int, ev engine.Event) {
 	f.tokens = append(f.tokens, ev.Tokens...)
 	f.held.add(0, ev.Logprobs)
-	if ev.Text != "" {
-		w.line(generateAnswer{Model: f.g.name, CreatedAt: f.g.createdAt(), Response: ev.Text, Logprobs: spelling{f.g.Loaded}.tokens(f.held.take(0))})
+	for _, p := range f.calls.pieces(0, ev) {
+		line := generateAnswer{Model: f.g.name, CreatedAt: f.g.createdAt(), Logprobs: spelling{f.g.Loaded}.tokens(f.held.take(0))}
+		if p.Kind == toolcall.Thought {
+			line.Thinking = p.Text
+		} else {
+			line.Response = p.Text
+		}
+		w.line(line)
 	}
 	if ev.Finish != "" {
 		w.line(f.last(string(ev.Finish), "", f.tokens, ev.Usage))

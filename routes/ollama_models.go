@@ -9,6 +9,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"ortserve/models"
+	"ortserve/template/thinking"
 )
 
 // ollamaModel is a model of /api/tags and /api/ps.
@@ -60,7 +61,11 @@ func capabilities(m *models.Model) []string {
 	if m.ChatTemplate == "" {
 		return []string{"completion"}
 	}
-	return []string{"completion", "tools"}
+	can := []string{"completion", "tools"}
+	if thinking.Detect(m.ChatTemplate) {
+		can = append(can, "thinking")
+	}
+	return can
 }
 
 // ollamaModels is the answer of /api/tags and /api/ps.

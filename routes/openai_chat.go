@@ -34,6 +34,7 @@ type chatChoice struct {
 type chatMessage struct {
 	Role      string     `json:"role"`
 	Content   *string    `json:"content"`
+	Reasoning string     `json:"reasoning_content,omitempty"`
 	ToolCalls []chatCall `json:"tool_calls,omitempty"`
 	Refusal   *string    `json:"refusal"`
 }
@@ -69,11 +70,14 @@ type chunkChoice struct {
 	FinishReason *string       `json:"finish_reason"`
 }
 
-// The deltas: the role, once and first; a piece of text; a call's beginning; a piece of its arguments; nothing, with the finish reason.
+// The deltas: the role, once and first; a piece of thought; a piece of text; a call's beginning; a piece of its arguments; nothing, with the finish reason.
 type (
 	roleDelta struct {
 		Role    string  `json:"role"`
 		Content *string `json:"content"`
+	}
+	thoughtDelta struct {
+		Reasoning string `json:"reasoning_content"`
 	}
 	textDelta struct {
 		Content string `json:"content"`
@@ -101,6 +105,15 @@ type openaiUsage struct {
 	CompletionTokens    int                 `json:"completion_tokens"`
 	TotalTokens         int                 `json:"total_tokens"`
 	PromptTokensDetails *promptTokenDetails `json:"prompt_tokens_details,omitempty"` // known at the end
+	AnswerTokensDetails *reasoningTokens    `json:"completion_tokens_details,omitempty"`
+}
+
+// thinking adds how many of the tokens were thoughts, where any were.
+func (u openaiUsage) thinking(tokens int) openaiUsage {
+	if tokens > 0 {
+		u.AnswerTokensDetails = &reasoningTokens{tokens}
+	}
+	return u
 }
 
 type promptTokenDetails struct {
@@ -166,11 +179,11 @@ func (s *server) chatCompletions(c *fiber.Ctx) error {
 		if err != nil {
 			return order{}, nil, err
 		}
-		if err := g.constrainCalls(&req.conversation.tools, &req.sampling); err != nil {
+		if err := g.constrainAnswer(&req.conversation.tools, &req.sampling); err != nil {
 			return order{}, nil, err
 		}
 		id, err := req.id(s)
-		f := &chatFrames{spelling: spelling{g.Loaded}, report: req.report.order(), prompt: req.prompt.order(), held: heldLogprobs{}, calls: g.reader(&req.conversation.tools, "call_", id), usage: req.includeUsage, running: req.newRunningUsage(g), begun: map[int]bool{}, chunk: chatChunk{
+		f := &chatFrames{spelling: spelling{g.Loaded}, report: req.report.order(), prompt: req.prompt.order(), held: heldLogprobs{}, calls: g.reader(&req.conversation.tools, &req.conversation.think, "call_", id), usage: req.includeUsage, running: req.newRunningUsage(g), begun: map[int]bool{}, chunk: chatChunk{
 			ID: "chatcmpl-" + id, Object: "chat.completion.chunk", Created: s.now().Unix(), Model: g.name, SystemFingerprint: g.Fingerprint,
 		}}
 		return order{
@@ -198,8 +211,8 @@ type chatFrames struct {
 func (f *chatFrames) whole(answers []answer, u engine.Usage) any {
 	choices := make([]chatChoice, len(answers))
 	for i, a := range answers {
-		text, calls := f.calls.read(i, a)
-		m := chatMessage{Role: "assistant"}
+		thoughts, text, calls := f.calls.read(i, a)
+		m := chatMessage{Role: "assistant", Reasoning: thoughts}
 		if text != "" || len(calls) == 0 {
 			m.Content = &text
 		}
@@ -219,7 +232,7 @@ func (f *chatFrames) whole(answers []answer, u engine.Usage) any {
 		PromptLogprobs: ofPrompt,
 		ID:             f.chunk.ID, Object: "chat.completion", Created: f.chunk.Created, Model: f.chunk.Model, SystemFingerprint: f.chunk.SystemFingerprint,
 		Choices: choices,
-		Usage:   usageOf(u),
+		Usage:   usageOf(u).thinking(f.calls.thought()),
 	}
 }
 
@@ -237,6 +250,8 @@ func (f *chatFrames) event(w *frameWriter, choice int, ev engine.Event) {
 	f.running.add(choice, ev)
 	for _, p := range f.calls.pieces(choice, ev) {
 		switch p.Kind {
+		case toolcall.Thought:
+			f.send(w, choice, thoughtDelta{Reasoning: p.Text}, nil)
 		case toolcall.Text:
 			f.send(w, choice, textDelta{Content: p.Text}, nil)
 		case toolcall.Begin:
@@ -254,7 +269,7 @@ func (f *chatFrames) event(w *frameWriter, choice int, ev engine.Event) {
 func (f *chatFrames) end(w *frameWriter, u engine.Usage) {
 	if f.usage {
 		last := f.chunk
-		usage := usageOf(u)
+		usage := usageOf(u).thinking(f.calls.thought())
 		last.Choices, last.Usage = []chunkChoice{}, &usage
 		w.sse(last)
 	}

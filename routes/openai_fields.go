@@ -151,10 +151,8 @@ var chatFields = newTable(
 	logprobFields(func(r *chatRequest) *reporting { return &r.report }),
 	toolRows(chatToolFields, func(r *chatRequest) *toolbox { return &r.conversation.tools }),
 	refusedFields[chatRequest]("audio", "continue_final_message", "documents", "echo", "web_search_options"),
-	inertFields[chatRequest](
-		"include_reasoning", "prediction", "reasoning", "reasoning_effort", "reasoning_format", "thinking_budget_tokens", "thinking_token_budget",
-		"verbosity",
-	),
+	thinkFields(func(r *chatRequest) *thinkWish { return &r.conversation.think }),
+	inertFields[chatRequest]("prediction", "verbosity"),
 )
 
 // variablesField is the row of what a template is given besides the messages.

@@ -15,6 +15,7 @@ type conversation struct {
 	tools     toolbox
 	variables map[string]any // chat_template_kwargs
 	open      bool           // no answer is begun: add_generation_prompt is false
+	think     thinkWish
 }
 
 // chatPrompt renders a conversation with the model's template. What looks like a control token in a message stays text.
@@ -37,15 +38,24 @@ func (g *generation) render(conv conversation) (template.Prompt, error) {
 	if err != nil {
 		return template.Prompt{}, err
 	}
-	return g.Template.Render(template.Input{
+	variables, err := g.thinkVariables(conv)
+	if err != nil {
+		return template.Prompt{}, err
+	}
+	p, err := g.Template.Render(template.Input{
 		Messages:            messages,
 		Tools:               tools,
 		AddGenerationPrompt: !conv.open,
-		Variables:           conv.variables,
+		Variables:           variables,
 		BOS:                 g.Model.BOSToken,
 		EOS:                 g.Model.EOSToken,
 		Now:                 g.server.now,
 	})
+	if err != nil {
+		return template.Prompt{}, err
+	}
+	p.Text += g.beginThoughts(conv, p.Text)
+	return p, nil
 }
 
 // rawPrompt encodes a prompt that the client has written to the last token: control tokens in it count. The tokenizer puts the
@@ -65,13 +75,14 @@ func (g *generation) plainTokens(text string) []int32 {
 
 // nextTurn renders messages that follow a context: prompt and answer of the turn before, as ids. It is what the template writes
 // from the end of an assistant's message on, so that neither its own system prompt nor the first token comes a second time.
-func (g *generation) nextTurn(context []int32, messages []template.Message) ([]int32, error) {
+func (g *generation) nextTurn(context []int32, conv conversation) ([]int32, error) {
+	messages := conv.messages
 	marker := "The answer before." // stands for the answer that the context ends with
 	for slices.ContainsFunc(messages, func(m template.Message) bool { return strings.Contains(m.Content, marker) }) {
 		marker += "."
 	}
-	before := append([]template.Message{{Role: "user", Content: "?"}, {Role: "assistant", Content: marker}}, messages...)
-	p, err := g.render(conversation{messages: before})
+	conv.messages = append([]template.Message{{Role: "user", Content: "?"}, {Role: "assistant", Content: marker}}, messages...)
+	p, err := g.render(conv)
 	if err != nil {
 		return nil, err
 	}

@@ -71,22 +71,23 @@ type (
 		Name string `json:"name"`
 	}
 
-	// outputItem is a message, or a call of a tool.
+	// outputItem is what the model thinks, a message, or a call of a tool.
 	outputItem struct {
 		ID        string        `json:"id"`
 		Type      string        `json:"type"`
 		Status    string        `json:"status"`
 		Role      string        `json:"role,omitempty"`
+		Summary   *[]struct{}   `json:"summary,omitempty"` // of thoughts: none is made
 		Content   *[]outputText `json:"content,omitempty"`
 		Arguments *string       `json:"arguments,omitempty"`
 		CallID    string        `json:"call_id,omitempty"`
 		Name      string        `json:"name,omitempty"`
 	}
 	outputText struct {
-		Type        string         `json:"type"`
-		Annotations []struct{}     `json:"annotations"`
-		Logprobs    []tokenLogprob `json:"logprobs"`
-		Text        string         `json:"text"`
+		Type        string          `json:"type"`
+		Annotations *[]struct{}     `json:"annotations,omitempty"` // of a message's part, as logprobs
+		Logprobs    *[]tokenLogprob `json:"logprobs,omitempty"`
+		Text        string          `json:"text"`
 	}
 )
 
@@ -131,7 +132,7 @@ func (s *server) responses(c *fiber.Ctx) error {
 		if err != nil {
 			return order{}, nil, err
 		}
-		if err := g.constrainCalls(&conv.tools, &req.sampling); err != nil {
+		if err := g.constrainAnswer(&conv.tools, &req.sampling); err != nil {
 			return order{}, nil, err
 		}
 		req.report.on = req.report.on || req.report.top != nil && *req.report.top > 0
@@ -140,7 +141,7 @@ func (s *server) responses(c *fiber.Ctx) error {
 			o.limits.maxTokens = int(max(*req.maxTokens, 0))
 		}
 		id, err := s.newID()
-		return o, &responseFrames{spelling: spelling{g.Loaded}, held: heldLogprobs{}, response: g.response(&req, id), id: id, calls: g.reader(&req.tools, "call_", id)}, err
+		return o, &responseFrames{spelling: spelling{g.Loaded}, held: heldLogprobs{}, response: g.response(&req, id), id: id, calls: g.reader(&req.tools, &req.think, "call_", id)}, err
 	}})
 }
 

@@ -14,6 +14,7 @@ type responsesRequest struct {
 	instructions *string
 	messages     []template.Message
 	tools        toolbox
+	think        thinkWish
 	stream       bool
 	maxTokens    *int64
 	sampling     sampling
@@ -30,6 +31,9 @@ var responsesFields = newTable(
 	[]field[responsesRequest]{
 		textField("model", func(r *responsesRequest) *string { return &r.model }),
 		{name: "input", schema: contentSchema(inputFields.schema()), read: readInput},
+		{name: "reasoning", schema: objectSchema, read: func(_ *decoder, at string, v value, r *responsesRequest) error {
+			return readReasoning(at, v, &r.think)
+		}},
 		optionalText("instructions", func(r *responsesRequest) **string { return &r.instructions }),
 		boolField("stream", func(r *responsesRequest) *bool { return &r.stream }),
 		objectField("stream_options", newTable(inertFields[responsesRequest]("include_obfuscation"))),
@@ -69,7 +73,7 @@ var responsesFields = newTable(
 	toolRows(responseToolFields, func(r *responsesRequest) *toolbox { return &r.tools }),
 	refusedFields[responsesRequest]("context_management"),
 	inertFields[responsesRequest](
-		"max_tool_calls", "moderation", "prompt_cache_key", "prompt_cache_retention", "reasoning",
+		"max_tool_calls", "moderation", "prompt_cache_key", "prompt_cache_retention",
 		"safety_identifier", "service_tier", "store",
 	),
 )
@@ -215,5 +219,5 @@ func (r *responsesRequest) talk() (conversation, error) {
 	if r.instructions != nil && *r.instructions != "" {
 		messages = slices.Insert(slices.Clone(messages), 0, template.Message{Role: "system", Content: *r.instructions})
 	}
-	return conversation{messages: messages, tools: r.tools}, r.tools.check()
+	return conversation{messages: messages, tools: r.tools, think: r.think}, r.tools.check()
 }

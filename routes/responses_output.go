@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"ortserve/engine"
+	"ortserve/template/thinking"
 	"ortserve/template/toolcall"
 )
 
@@ -24,8 +25,12 @@ type responseFrames struct {
 }
 
 func (f *responseFrames) whole(answers []answer, u engine.Usage) any {
-	text, calls := f.calls.read(0, answers[0])
-	f.logprobs = f.tokens(answers[0].logprobs)
+	thoughts, text, calls := f.calls.read(0, answers[0])
+	if thoughts != "" {
+		f.items = append(f.items, f.reasoning())
+		f.fill(thoughts, answers[0].finish != engine.FinishLength || text != "" || len(calls) > 0)
+	}
+	f.logprobs = f.tokens(answers[0].logprobs[min(f.calls.thought(), len(answers[0].logprobs)):]) // the message's
 	if text != "" || len(calls) == 0 {
 		f.items = append(f.items, f.message())
 		f.fill(text, answers[0].finish != engine.FinishLength || len(calls) > 0)
@@ -41,6 +46,11 @@ func (f *responseFrames) whole(answers []answer, u engine.Usage) any {
 // message returns a message that begins.
 func (f *responseFrames) message() outputItem {
 	return outputItem{ID: f.itemID("msg_"), Type: "message", Status: "in_progress", Role: "assistant", Content: &[]outputText{}}
+}
+
+// reasoning returns thoughts that begin.
+func (f *responseFrames) reasoning() outputItem {
+	return outputItem{ID: f.itemID("rs_"), Type: "reasoning", Status: "in_progress", Summary: &[]struct{}{}, Content: &[]outputText{}}
 }
 
 // call returns a call that begins.
@@ -63,9 +73,12 @@ func (f *responseFrames) fill(text string, whole bool) {
 	if !whole {
 		item.Status = "incomplete"
 	}
-	if item.Type == "message" {
+	switch item.Type {
+	case "message":
 		item.Content = &[]outputText{part(text, f.logprobs)}
-	} else {
+	case "reasoning":
+		item.Content = &[]outputText{{Type: "reasoning_text", Text: text}}
+	default:
 		item.Arguments = &text
 	}
 }
@@ -80,7 +93,7 @@ func (f *responseFrames) finish(reason engine.FinishReason, u engine.Usage) {
 	f.response.Output = f.items
 	f.response.Usage = &responseUsage{
 		InputTokens: u.PromptTokens, InputTokensDetails: promptTokenDetails{u.CachedTokens},
-		OutputTokens: u.CompletionTokens, TotalTokens: u.PromptTokens + u.CompletionTokens,
+		OutputTokens: u.CompletionTokens, OutputTokensDetails: reasoningTokens{f.calls.thought()}, TotalTokens: u.PromptTokens + u.CompletionTokens,
 	}
 }
 
@@ -89,7 +102,7 @@ func part(text string, logprobs []tokenLogprob) outputText {
 	if logprobs == nil {
 		logprobs = []tokenLogprob{}
 	}
-	return outputText{Type: "output_text", Annotations: []struct{}{}, Logprobs: logprobs, Text: text}
+	return outputText{Type: "output_text", Annotations: &[]struct{}{}, Logprobs: &logprobs, Text: text}
 }
 
 // send writes an event under the next sequence number.
@@ -103,22 +116,26 @@ func (f *responseFrames) send(w *frameWriter, ev responseEvent) {
 func (f *responseFrames) inItem(w *frameWriter, ev responseEvent) {
 	at := len(f.items) - 1
 	ev.ItemID, ev.OutputIndex = f.items[at].ID, &at
-	if f.items[at].Type == "message" {
+	if f.items[at].Content != nil {
 		ev.ContentIndex = new(int)
 	}
 	f.send(w, ev)
 }
 
-// open begins an item.
+// open begins an item, and ends the one before.
 func (f *responseFrames) open(w *frameWriter, item outputItem) {
+	f.shut(w, true)
 	f.items = append(f.items, item)
 	f.text.Reset()
 	f.logprobs = nil
 	at := len(f.items) - 1
 	f.send(w, responseEvent{Type: "response.output_item.added", OutputIndex: &at, Item: &item})
-	if item.Type == "message" {
+	switch item.Type {
+	case "message":
 		empty := part("", nil)
 		f.inItem(w, responseEvent{Type: "response.content_part.added", Part: &empty})
+	case "reasoning":
+		f.inItem(w, responseEvent{Type: "response.content_part.added", Part: &outputText{Type: "reasoning_text"}})
 	}
 }
 
@@ -131,11 +148,15 @@ func (f *responseFrames) shut(w *frameWriter, whole bool) {
 	at, text := len(f.items)-1, f.text.String()
 	f.fill(text, whole)
 	item := &f.items[at]
-	if item.Type == "message" {
+	switch item.Type {
+	case "message":
 		p := part(text, f.logprobs)
-		f.inItem(w, responseEvent{Type: "response.output_text.done", Text: &text, Logprobs: &p.Logprobs})
+		f.inItem(w, responseEvent{Type: "response.output_text.done", Text: &text, Logprobs: p.Logprobs})
 		f.inItem(w, responseEvent{Type: "response.content_part.done", Part: &p})
-	} else {
+	case "reasoning":
+		f.inItem(w, responseEvent{Type: "response.reasoning_text.done", Text: &text})
+		f.inItem(w, responseEvent{Type: "response.content_part.done", Part: &outputText{Type: "reasoning_text", Text: text}})
+	default:
 		f.inItem(w, responseEvent{Type: "response.function_call_arguments.done", Name: item.Name, Arguments: &text})
 	}
 	f.send(w, responseEvent{Type: "response.output_item.done", OutputIndex: &at, Item: item})
@@ -154,13 +175,19 @@ func (f *responseFrames) event(w *frameWriter, _ int, ev engine.Event) {
 		head := f.response
 		f.send(w, responseEvent{Type: "response.created", Response: &head})
 		f.send(w, responseEvent{Type: "response.in_progress", Response: &head})
-		if len(f.calls.names) == 0 { // it will be a message
+		if len(f.calls.names) == 0 && f.calls.place == thinking.Answer { // it will be a message
 			f.open(w, f.message())
 		}
 	}
 	f.held.add(0, ev.Logprobs)
 	for _, p := range f.calls.pieces(0, ev) {
 		switch p.Kind {
+		case toolcall.Thought:
+			if len(f.items) == 0 {
+				f.open(w, f.reasoning())
+			}
+			f.held.take(0) // log-probabilities are the message's
+			f.add(w, p.Text, responseEvent{Type: "response.reasoning_text.delta"})
 		case toolcall.Text:
 			if n := len(f.items); n == 0 || f.items[n-1].Type != "message" {
 				f.open(w, f.message())
@@ -169,7 +196,6 @@ func (f *responseFrames) event(w *frameWriter, _ int, ev engine.Event) {
 			f.logprobs = append(f.logprobs, l...)
 			f.add(w, p.Text, responseEvent{Type: "response.output_text.delta", Logprobs: &l})
 		case toolcall.Begin:
-			f.shut(w, true)
 			f.open(w, f.call(p.Call, p.Text))
 		case toolcall.Arguments:
 			f.add(w, p.Text, responseEvent{Type: "response.function_call_arguments.delta"})
@@ -181,7 +207,7 @@ func (f *responseFrames) event(w *frameWriter, _ int, ev engine.Event) {
 }
 
 func (f *responseFrames) end(w *frameWriter, u engine.Usage) {
-	if len(f.items) == 0 {
+	if n := len(f.items); n == 0 || f.items[n-1].Type == "reasoning" {
 		f.open(w, f.message())
 	}
 	f.shut(w, f.ended != engine.FinishLength)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"ortserve/engine"
+	"ortserve/template/thinking"
 	"ortserve/template/toolcall"
 )
 
@@ -15,7 +16,7 @@ type toolCall struct {
 	whole     bool   // false where the answer was cut inside the call
 }
 
-// callReader splits the answers to one request into text and calls. Without tools all of an answer is text.
+// callReader splits the answers to one request into thoughts, text and calls. Without tools all that is no thought is text.
 type callReader struct {
 	format  toolcall.Format
 	names   []string
@@ -25,13 +26,23 @@ type callReader struct {
 	id      string                   // of the request, which makes those of calls
 	parsers map[int]*toolcall.Parser // of each answer that is streamed
 	wholes  map[int]int              // calls of each that are whole
+
+	g         *generation
+	place     thinking.Place             // where the answers begin
+	hidden    bool                       // thoughts are not sent
+	splitters map[int]*thinking.Splitter // of each answer, where thoughts may come before it
+	thoughts  map[int][]int32            // tokens of each that may be thoughts
 }
 
 // reader returns a reader of the answers to a request with these tools; the calls' ids begin with prefix.
-func (g *generation) reader(t *toolbox, prefix, id string) *callReader {
+func (g *generation) reader(t *toolbox, think *thinkWish, prefix, id string) *callReader {
 	r := &callReader{
 		format: g.format(), live: t.forced(), single: t.single,
 		prefix: prefix, id: id, parsers: map[int]*toolcall.Parser{}, wholes: map[int]int{},
+		g: g, place: g.place, hidden: think.hidden, splitters: map[int]*thinking.Splitter{}, thoughts: map[int][]int32{},
+	}
+	if think.inText {
+		r.place = thinking.Answer
 	}
 	if r.format == toolcall.Generic && t.tagged {
 		r.format = toolcall.Hermes // JSON without tags is text
@@ -52,6 +63,41 @@ func (r *callReader) callID(choice, call int) string {
 
 // pieces returns what an event of a stream brings.
 func (r *callReader) pieces(choice int, ev engine.Event) []toolcall.Piece {
+	if r.place == thinking.Answer {
+		return r.answer(choice, ev)
+	}
+	s := r.splitters[choice]
+	if s == nil {
+		s = thinking.NewSplitter(r.place)
+		r.splitters[choice] = s
+	}
+	if s.At() != thinking.Answer {
+		r.thoughts[choice] = append(r.thoughts[choice], ev.Tokens...)
+	}
+	thought, text := s.Write(ev.Text)
+	if ev.Finish != "" {
+		restThought, restText := s.End()
+		thought, text = thought+restThought, text+restText
+	}
+	var pieces []toolcall.Piece
+	if thought != "" && !r.hidden {
+		pieces = append(pieces, toolcall.Piece{Kind: toolcall.Thought, Text: thought})
+	}
+	ev.Text = text
+	return append(pieces, r.answer(choice, ev)...)
+}
+
+// thought is how many tokens of all answers were thoughts.
+func (r *callReader) thought() int {
+	n := 0
+	for _, tokens := range r.thoughts {
+		n += r.g.countThoughts(r.place, tokens)
+	}
+	return n
+}
+
+// answer returns what an event brings of the answer after the thoughts.
+func (r *callReader) answer(choice int, ev engine.Event) []toolcall.Piece {
 	if len(r.names) == 0 {
 		if ev.Text == "" {
 			return nil
@@ -80,12 +126,13 @@ func (r *callReader) pieces(choice int, ev engine.Event) []toolcall.Piece {
 	return kept
 }
 
-// read returns the text and the calls of a whole answer.
-func (r *callReader) read(choice int, a answer) (string, []toolCall) {
+// read returns the thoughts, the text and the calls of a whole answer.
+func (r *callReader) read(choice int, a answer) (thoughts, answer string, calls []toolCall) {
 	var text strings.Builder
-	var calls []toolCall
-	for _, p := range r.pieces(choice, engine.Event{Text: a.text, Finish: a.finish}) {
+	for _, p := range r.pieces(choice, engine.Event{Text: a.text, Tokens: a.tokens, Finish: a.finish}) {
 		switch p.Kind {
+		case toolcall.Thought:
+			thoughts = p.Text
 		case toolcall.Text:
 			text.WriteString(p.Text)
 		case toolcall.Begin:
@@ -96,7 +143,7 @@ func (r *callReader) read(choice int, a answer) (string, []toolCall) {
 			calls[p.Call].whole = true
 		}
 	}
-	return text.String(), calls
+	return thoughts, text.String(), calls
 }
 
 // finish is why an answer ended, in OpenAI's words.

@@ -13,6 +13,7 @@ const (
 	Begin                 // of a call; Piece.Text is the tool's name
 	Arguments             // part of a call's arguments: together they are one JSON object
 	End                   // of a call
+	Thought               // of what a model thinks before its answer, as package thinking has it; no Parser returns one
 )
 
 // Piece is a part of an answer.

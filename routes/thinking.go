@@ -1,0 +1,213 @@
+package routes
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ortserve/grammar"
+	"ortserve/template/thinking"
+)
+
+// thinkWish is what a request says of the thoughts that some models write before their answer.
+type thinkWish struct {
+	set, on bool   // whether to think; where it is not set, the template's own way holds
+	effort  string // low, medium, high or another word of the template's
+	must    bool   // a model that cannot is an error, as Ollama has it; for the others the fields are inert there
+	budget  string // the field that limits thoughts, which is not supported where there are any
+	hidden  bool   // they are not sent
+	inText  bool   // they stay in the text, with their tags
+}
+
+// want takes an effort: none is no thoughts.
+func (t *thinkWish) want(effort string) {
+	if effort != "" {
+		t.set, t.on, t.effort = true, effort != "none", effort
+	}
+}
+
+// thinks says whether the model thinks before it answers.
+func (g *generation) thinks() bool { return thinking.Detect(g.Model.ChatTemplate) }
+
+// thinkVariables returns what the template is told of thinking. What chat_template_kwargs says stands.
+func (g *generation) thinkVariables(conv conversation) (map[string]any, error) {
+	wish := conv.think
+	if !g.thinks() {
+		if wish.must && wish.on {
+			return nil, notSupported("think", "%s does not support thinking", quote(g.name))
+		}
+		return conv.variables, nil
+	}
+	if wish.budget != "" {
+		return nil, notSupported(wish.budget, "%s is not supported: thoughts have no limit of their own; 0 turns them off", wish.budget)
+	}
+	if !wish.set {
+		return conv.variables, nil
+	}
+	own := map[string]any{}
+	for _, name := range thinking.Switches(g.Model.ChatTemplate) {
+		own[name] = wish.on
+	}
+	if wish.on && wish.effort != "" && strings.Contains(g.Model.ChatTemplate, "reasoning_effort") {
+		own["reasoning_effort"] = wish.effort
+	}
+	maps.Copy(own, conv.variables)
+	return own, nil
+}
+
+// beginThoughts notes where the answer to a rendered prompt begins, and returns what has to follow the prompt: empty thoughts, where none
+// are wanted and the template cannot be told.
+func (g *generation) beginThoughts(conv conversation, prompt string) string {
+	if !g.thinks() || conv.open {
+		return ""
+	}
+	g.place = thinking.Begun(prompt)
+	after := ""
+	if off := conv.think.set && !conv.think.on; off && (g.place == thinking.Inside || len(thinking.Switches(g.Model.ChatTemplate)) == 0) {
+		after = thinking.Skip(g.place)
+		g.place = thinking.Answer
+	}
+	return after
+}
+
+// constrainAnswer makes sampling follow what the request says of calls, and lets thoughts come before what a grammar allows.
+func (g *generation) constrainAnswer(t *toolbox, s *sampling) error {
+	if err := g.constrainCalls(t, s); err != nil {
+		return err
+	}
+	if s.grammar == nil || g.place == thinking.Answer {
+		return nil
+	}
+	thoughts, err := g.server.grammars.Get("thoughts", func() (*grammar.Grammar, error) { return grammar.Regex(withoutTag(thinking.Close)) })
+	if err != nil {
+		return err
+	}
+	between, err := g.server.grammars.Get("after thoughts", func() (*grammar.Grammar, error) { return grammar.Regex(`\n{0,2}`) })
+	if err != nil {
+		return err
+	}
+	answer := s.grammar
+	s.grammar = grammar.Sequence(thoughts, grammar.Literal(thinking.Close), between, answer)
+	if g.place == thinking.Before {
+		s.grammar = grammar.Alternatives(grammar.Sequence(grammar.Literal(thinking.Open), s.grammar), answer)
+	}
+	return nil
+}
+
+// thinkFields are the rows by which OpenAI's chat completions, and servers that took them over, say how to think.
+func thinkFields[T any](of func(*T) *thinkWish) []field[T] {
+	budget := func(name string) field[T] {
+		return field[T]{name: name, schema: schema{"type": "integer"}, read: func(_ *decoder, at string, v value, r *T) error {
+			n, err := integer(at, v, -1, maxThoughts)
+			switch {
+			case err != nil:
+				return err
+			case n == 0:
+				of(r).want("none")
+			case n > 0:
+				of(r).budget = at
+			}
+			return nil
+		}}
+	}
+	return []field[T]{
+		{name: "reasoning_effort", schema: textSchema, read: func(_ *decoder, at string, v value, r *T) error { return readEffort(at, v, of(r)) }},
+		{name: "reasoning", schema: objectSchema, read: func(_ *decoder, at string, v value, r *T) error { return readReasoning(at, v, of(r)) }},
+		{name: "include_reasoning", schema: schema{"type": "boolean"}, read: func(_ *decoder, at string, v value, r *T) error {
+			if v.kind != kindBool {
+				return wrongType(at, "a boolean", v)
+			}
+			of(r).hidden = v.text == "false"
+			return nil
+		}},
+		{name: "reasoning_format", schema: schema{"type": "string", "enum": []string{"auto", "deepseek", "none"}}, read: func(_ *decoder, at string, v value, r *T) error {
+			if v.kind != kindText || !slices.Contains([]string{"", "auto", "deepseek", "none"}, v.text) {
+				return invalid(at, "%s must be auto, deepseek or none", at)
+			}
+			of(r).inText = v.text == "none"
+			return nil
+		}},
+		budget("thinking_budget_tokens"),
+		budget("thinking_token_budget"),
+	}
+}
+
+// maxThoughts is the largest number that a field takes for a limit of thoughts.
+const maxThoughts = 1 << 31
+
+// readEffort reads how much to think.
+func readEffort(at string, v value, t *thinkWish) error {
+	if v.kind != kindText {
+		return wrongType(at, "a string", v)
+	}
+	if len(v.text) > 16 {
+		return invalid(at, "%s is %s, must be a word such as none, low, medium or high", at, quote(v.text))
+	}
+	t.want(v.text)
+	return nil
+}
+
+// readReasoning reads the object of OpenAI's responses, whose effort counts. A summary of thoughts is not made: they come as they are.
+func readReasoning(at string, v value, t *thinkWish) error {
+	if v.kind != kindObject {
+		return wrongType(at, "an object", v)
+	}
+	if effort := v.get("effort"); effort.kind != kindNull {
+		return readEffort(at+".effort", effort, t)
+	}
+	return nil
+}
+
+// readThink reads Ollama's think: whether, or how much.
+func readThink(at string, v value, t *thinkWish) error {
+	t.must = true
+	switch {
+	case v.kind == kindBool:
+		t.set, t.on = true, v.text == "true"
+	case v.kind == kindText && v.text == "":
+	case v.kind == kindText && slices.Contains([]string{"low", "medium", "high", "max"}, v.text):
+		t.want(v.text)
+	case v.kind == kindText:
+		return invalid(at, "invalid think value: %s (must be \"high\", \"medium\", \"low\", \"max\", true, or false)", strconv.Quote(clip(v.text)))
+	default:
+		return wrongType(at, "a boolean or a string", v)
+	}
+	return nil
+}
+
+// readAnthropicThinking reads Anthropic's thinking, whose budget is an estimate there and has no effect here.
+func readAnthropicThinking(at string, v value, t *thinkWish) error {
+	if v.kind != kindObject {
+		return wrongType(at, "an object", v)
+	}
+	switch typ := v.get("type"); {
+	case isText("enabled", "adaptive")(typ):
+		t.set, t.on = true, true
+	case isText("disabled")(typ):
+		t.set = true
+	default:
+		return invalid(at+".type", "%s.type must be enabled, adaptive or disabled", at)
+	}
+	t.hidden = isText("omitted")(v.get("display"))
+	return nil
+}
+
+// countThoughts says how many of an answer's tokens are thoughts, their tags with them.
+func (g *generation) countThoughts(at thinking.Place, tokens []int32) int {
+	if at == thinking.Answer {
+		return 0
+	}
+	s, text, n := thinking.NewSplitter(at), g.Tokenizer.NewStream(true), 0
+	for i := range tokens {
+		before := s.At()
+		_, _ = s.Write(text.Next(tokens[i : i+1]))
+		if before == thinking.Inside || s.At() == thinking.Inside {
+			n = i + 1
+		}
+		if s.At() == thinking.Answer {
+			break
+		}
+	}
+	return n
+}

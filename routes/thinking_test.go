@@ -1,0 +1,81 @@
+package routes
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// Templates of models that think: Qwen 3's way, which has a switch, and DeepSeek R1's, which opens the thoughts.
+var (
+	qwenTemplate = hermesTemplate + `{% if add_generation_prompt and enable_thinking is defined and enable_thinking is false %}<think>
+
+</think>
+
+{% endif %}`
+	r1Template = hermesTemplate + `{#- R1's cuts earlier answers at </think> -#}{% if add_generation_prompt %}<think>
+{% endif %}`
+)
+
+// TestThinkingPrompt: what the model reads, where the request says whether to think.
+func TestThinkingPrompt(t *testing.T) {
+	const begin, mid = "<|begin_of_text|><|start_header_id|>user<|end_header_id|>hi<|eot_id|>", "<|start_header_id|>assistant<|end_header_id|>"
+	f := func(source, more, want string) {
+		t.Helper()
+		w := newWorld(t, "Yes.", withTemplate(source))
+		var got templateAnswer
+		r := w.post("/apply-template", `{"messages":[{"role":"user","content":"hi"}]`+more+`}`)
+		if err := json.Unmarshal([]byte(r.body), &got); err != nil || got.Prompt != begin+mid+want {
+			t.Errorf("%s: %v, %s, want %q", more, err, r.body, begin+mid+want)
+		}
+	}
+	f(qwenTemplate, ``, "")
+	f(qwenTemplate, `,"reasoning_effort":"low"`, "")
+	f(qwenTemplate, `,"reasoning_effort":"none"`, "<think>\n\n</think>\n\n")
+	f(qwenTemplate, `,"reasoning":{"effort":"none"}`, "<think>\n\n</think>\n\n")
+	f(qwenTemplate, `,"thinking_budget_tokens":0`, "<think>\n\n</think>\n\n")
+	f(qwenTemplate, `,"thinking_token_budget":0`, "<think>\n\n</think>\n\n")
+	f(qwenTemplate, `,"reasoning_effort":"none","chat_template_kwargs":{"enable_thinking":true}`, "")
+	f(r1Template, ``, "<think>\n")
+	f(r1Template, `,"reasoning_effort":"high","thinking_budget_tokens":-1`, "<think>\n")
+	f(r1Template, `,"reasoning_effort":"none"`, "<think>\n\n</think>\n\n")
+	f(hermesTemplate, `,"reasoning_effort":"none"`, "")
+}
+
+// TestThinkingRefused: a model that cannot think, a limit that cannot be held, words that mean nothing.
+func TestThinkingRefused(t *testing.T) {
+	f := func(source, path, more, want string) {
+		t.Helper()
+		w := newWorld(t, "Yes.", withTemplate(source))
+		r := w.post(path, `{"model":"tiny:1b","max_tokens":9,"messages":[{"role":"user","content":"hi"}],"stream":false`+more+`}`)
+		if want == "" && r.status != http.StatusOK || want != "" && (r.status != http.StatusBadRequest || !strings.Contains(r.body, want)) {
+			t.Errorf("%s %s: %d %s, want %s", path, more, r.status, r.body, want)
+		}
+	}
+	const openai, ollama, anthropic = "/v1/chat/completions", "/api/chat", "/v1/messages"
+	f(hermesTemplate, ollama, `,"think":true`, `{"error":"\"tiny:1b\" does not support thinking"}`)
+	f(hermesTemplate, ollama, `,"think":"high"`, `{"error":"\"tiny:1b\" does not support thinking"}`)
+	f(hermesTemplate, ollama, `,"think":false`, "")
+	f(hermesTemplate, openai, `,"reasoning_effort":"high","thinking_budget_tokens":100,"reasoning":{"effort":"low"}`, "")
+	f(hermesTemplate, anthropic, `,"thinking":{"type":"enabled","budget_tokens":1024}`, "")
+	f(r1Template, ollama, `,"think":"much"`, `invalid think value: \"much\"`)
+	f(r1Template, ollama, `,"think":1`, `think must be a boolean or a string`)
+	f(r1Template, openai, `,"thinking_budget_tokens":100`, `"param":"thinking_budget_tokens"`)
+	f(r1Template, openai, `,"thinking_token_budget":100`, `"param":"thinking_token_budget"`)
+	f(r1Template, openai, `,"reasoning_effort":5`, `"param":"reasoning_effort"`)
+	f(r1Template, openai, `,"reasoning_format":"x"`, `"param":"reasoning_format"`)
+	f(r1Template, openai, `,"reasoning":"x"`, `"param":"reasoning"`)
+	f(r1Template, anthropic, `,"thinking":{"type":"x"}`, `thinking.type must be`)
+}
+
+// TestThinkingShown: what tells clients that a model thinks.
+func TestThinkingShown(t *testing.T) {
+	for source, thinks := range map[string]bool{r1Template: true, qwenTemplate: true, hermesTemplate: false} {
+		w := newWorld(t, "Yes.", withTemplate(source))
+		show, props := w.post("/api/show", `{"model":"tiny:1b"}`).body, w.do(http.MethodGet, "/props", "").body
+		if strings.Contains(show, `"capabilities":["completion","tools","thinking"]`) != thinks || strings.Contains(props, `"thinking":true`) != thinks {
+			t.Errorf("thinks: %v; shown %.300s, props %.300s", thinks, show, props)
+		}
+	}
+}
