@@ -50,7 +50,7 @@ test-tokenizer: model ## the tokenizer against Hugging Face's: 50 MB a family, p
 		go test -count=1 -timeout 120m -run '^Test' -v ./test/tokenizer
 
 test-templates: ## the chat templates of 71 published models, rendered as transformers renders them
-	ORTSERVE_TEMPLATES=$$(template/testdata/fetch.sh) go test -count=1 -run TestFamilies -v ./template
+	ORTSERVE_TEMPLATES=$$(template/testdata/fetch.sh) go test -count=1 -run "TestFamilies|TestRendered" -v ./template ./template/toolcall
 
 bench-tokenizer: model ## the tokenizer's speed beside Hugging Face's, and on input that makes tokenizers slow
 	ORTSERVE_TOKENIZERS=$$(test/tokenizer/fetch.sh) go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./test/tokenizer

@@ -69,16 +69,18 @@ func callsGrammar(format toolcall.Format, tools []tool, t *toolbox) (*grammar.Gr
 		each = append(each, grammar.Sequence(grammar.Literal(format.Begin(of.name)), arguments, grammar.Literal(format.End())))
 	}
 	call := grammar.Alternatives(each...)
+	before, between, after := format.Around()
+	more := maxCalls - 1
 	if t.single || t.choice == chooseNamed || !format.Parallel() {
-		return call, nil
+		more = 0
 	}
-	return grammar.Sequence(call, grammar.Repeat(grammar.Sequence(grammar.Literal("\n"), call), 0, maxCalls-1)), nil
+	return grammar.Sequence(grammar.Literal(before), call, grammar.Repeat(grammar.Sequence(grammar.Literal(between), call), 0, more), grammar.Literal(after)), nil
 }
 
 // textOr is the grammar of a text in which nothing is read as a call, after which calls may come.
 func textOr(format toolcall.Format, calls *grammar.Grammar) (*grammar.Grammar, error) {
-	if format == toolcall.Llama { // no line begins with a brace
-		const line = `[\t\r ]*([^{\s][^\n]*)?`
+	if format == toolcall.Llama || format == toolcall.Mistral { // no line begins with a bracket
+		const line = `[\t\r ]*([^{\[\s][^\n]*)?`
 		lines, err := grammar.Regex("(" + line + `\n)*`)
 		if err != nil {
 			return nil, err

@@ -3,6 +3,7 @@ package routes
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -258,6 +259,41 @@ func inWords(messages []template.Message, tools []any) ([]template.Message, erro
 	return out, nil
 }
 
+// withIDs gives calls and results the ids that templates of the format take. A result without one answers the first call that has no result.
+func withIDs(f toolcall.Format, messages []template.Message) []template.Message {
+	out := slices.Clone(messages)
+	var open []string // calls that have no result
+	for i, m := range out {
+		w := wireMessage{Message: m}
+		w.Fields = maps.Clone(m.Fields)
+		switch calls := callsOf(m); {
+		case len(calls) > 0:
+			open = nil
+			named := make([]any, len(calls))
+			for k, c := range calls {
+				o, _ := c.(template.Object)
+				id := callID(c)
+				if id == "" {
+					id = fmt.Sprintf("call %d of message %d", k, i)
+				}
+				open = append(open, f.ID(id))
+				named[k] = append(template.Object{{Name: "id", Value: f.ID(id)}}, without(o, "id")...)
+			}
+			w.set("tool_calls", named)
+		case m.Role == "tool":
+			id, _ := m.Fields["tool_call_id"].(string)
+			if id == "" && len(open) > 0 {
+				id = open[0]
+			}
+			id = f.ID(id)
+			open = slices.DeleteFunc(open, func(of string) bool { return of == id })
+			w.set("tool_call_id", id)
+		}
+		out[i] = w.Message
+	}
+	return out
+}
+
 // forTemplate returns messages and tools as the model's template takes them.
 func (g *generation) forTemplate(conv conversation) ([]template.Message, any, error) {
 	messages := nameResults(conv.messages)
@@ -270,6 +306,8 @@ func (g *generation) forTemplate(conv conversation) ([]template.Message, any, er
 	case f == toolcall.Generic:
 		messages, err := inWords(messages, tools)
 		return messages, nil, err
+	case f == toolcall.Mistral:
+		messages = withIDs(f, messages)
 	case !f.Parallel():
 		messages = oneCallEach(messages)
 	}

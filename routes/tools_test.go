@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ortserve/internal/testmodel"
+	"ortserve/template/toolcall"
 )
 
 // hermesTemplate is a template that writes tools and calls as Qwen's does, llamaTemplate one as Llama's.
@@ -34,6 +35,25 @@ const (
         {%- if not message.tool_calls|length == 1 %}{{- raise_exception("This model only supports single tool-calls at once!") }}{% endif %}
         {%- set call = message.tool_calls[0].function %}
         {{- '<|start_header_id|>assistant<|end_header_id|>{"name": "' + call.name + '", "parameters": ' + call.arguments | tojson + '}<|eot_id|>' }}
+    {%- else %}
+        {{- '<|start_header_id|>' + message.role + '<|end_header_id|>' + message.content + '<|eot_id|>' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>{% endif %}`
+
+	mistralTemplate = `{{- bos_token }}
+{%- if tools %}[AVAILABLE_TOOLS]{{ tools | tojson }}[/AVAILABLE_TOOLS]{% endif %}
+{%- for message in messages %}
+    {%- if message.tool_calls is defined and message.tool_calls is not none %}
+        {{- "[TOOL_CALLS][" }}
+        {%- for call in message.tool_calls %}
+            {%- if call.id is not defined or call.id|length != 9 %}{{- raise_exception("Tool call IDs should be alphanumeric strings with length 9!") }}{% endif %}
+            {{- (call.function | tojson)[:-1] + ', "id": "' + call.id + '"}' + ("" if loop.last else ", ") }}
+        {%- endfor %}
+        {{- "]<|eot_id|>" }}
+    {%- elif message.role == "tool" %}
+        {%- if message.tool_call_id is not defined or message.tool_call_id|length != 9 %}{{- raise_exception("Tool call IDs should be alphanumeric strings with length 9!") }}{% endif %}
+        {{- '[TOOL_RESULTS]{"content": ' + message.content + ', "call_id": "' + message.tool_call_id + '"}[/TOOL_RESULTS]<|eot_id|>' }}
     {%- else %}
         {{- '<|start_header_id|>' + message.role + '<|end_header_id|>' + message.content + '<|eot_id|>' }}
     {%- endif %}
@@ -274,6 +294,11 @@ func TestToolPrompts(t *testing.T) {
 	f(llamaTemplate, begin+`Respond in the format {"name": function name, "parameters": dictionary of argument name and its value}.`+"["+toolsT+", "+nowT+"]"+head("user")+"hi"+end+
 		ask+`{"name": "get", "parameters": {"city": "Bern <|eot_id|>"}}`+end+head("tool")+"sun<|eot_id|>"+end+
 		ask+`{"name": "now", "parameters": {}}`+end+head("tool")+"noon"+end+ask)
+	// Mistral's have ids of nine letters and digits, in results too.
+	f(mistralTemplate, begin+"[AVAILABLE_TOOLS]["+toolsT+", "+nowT+"][/AVAILABLE_TOOLS]"+head("user")+"hi"+end+
+		`[TOOL_CALLS][{"name": "get", "arguments": {"city": "Bern <|eot_id|>"}, "id": "`+toolcall.Mistral.ID("c0")+`"}, {"name": "now", "arguments": {}, "id": "`+toolcall.Mistral.ID("c1")+`"}]`+end+
+		`[TOOL_RESULTS]{"content": noon, "call_id": "`+toolcall.Mistral.ID("c1")+`"}[/TOOL_RESULTS]`+end+
+		`[TOOL_RESULTS]{"content": sun<|eot_id|>, "call_id": "`+toolcall.Mistral.ID("c0")+`"}[/TOOL_RESULTS]`+end+ask)
 	// A template that knows no tools gets all in words.
 	f("", begin+head("system")+"\n\nYou may call these functions:\n<tools>\n"+toolsT+"\n"+nowT+"\n</tools>\nTo call one, write its name and its arguments as JSON, and nothing else:\n"+
 		"<tool_call>\n{\"name\": \"name of the function\", \"arguments\": {\"name of an argument\": \"its value\"}}\n</tool_call>\nWhat it returns comes back in <tool_response></tool_response>."+end+
@@ -327,7 +352,7 @@ func TestForcedToolCallBytes(t *testing.T) {
 	tools := strings.Replace(openaiTools, `{"type":"string"}`, `{"enum":["Bern"]}`, 1)
 	tools = strings.Replace(tools, `"properties":{"city"`, `"required":["city"],"properties":{"city"`, 1)
 	named := `,"tool_choice":{"type":"function","function":{"name":"get"}}`
-	for _, source := range []string{"", hermesTemplate, llamaTemplate} {
+	for _, source := range []string{"", hermesTemplate, llamaTemplate, mistralTemplate} {
 		var release chan<- struct{}
 		w := newWorld(t, "No.", withTemplate(source), func(w *world, _ *Options) { release = gate(t, w) })
 		const head = `data: {"id":"chatcmpl-` + fixedID + `","object":"chat.completion.chunk","created":1787306400,"model":"tiny:1b","system_fingerprint":"fp_test","choices":[{"index":0,"delta":`
@@ -380,14 +405,54 @@ func TestStrictTools(t *testing.T) {
 	const call = `"function":{"name":"get","arguments":"{\"city\":\"Bern\"}"}}]`
 	for source, begin := range map[string]string{
 		"": "<tool_call>\n{\"name\": \"get\", \"arguments\": {\"city\": \"", hermesTemplate: "<tool_call>\n{\"name\": \"get\", \"arguments\": {\"city\": \"",
-		llamaTemplate: "{\"name\": \"get\", \"parameters\": {\"city\": \"",
+		llamaTemplate: "{\"name\": \"get\", \"parameters\": {\"city\": \"", mistralTemplate: "[{\"name\": \"get\", \"arguments\": {\"city\": \"",
 	} {
-		f(source, "No <b>, <tool> {x} <tool_cal.", "", `"content":"No<b>,<tool>{x}<tool_cal."`)
-		f(source, begin+"Rome\"}}", "", `"content":null,"tool_calls":[{"id":"call_0123456789abcdef01230000","type":"function",`+call)
-		f(source, "Yes.\n"+begin+"Rome\"}}", "", `"content":"Yes.","tool_calls":[{"id":"call_0123456789abcdef01230000","type":"function",`+call)
+		f(source, "No <b>, <tool> {x} [y] <tool_cal.", "", `"content":"No<b>,<tool>{x}[y]<tool_cal."`)
+		end := "\"}}"
+		if source == mistralTemplate {
+			end += "]"
+		}
+		f(source, begin+"Rome"+end, "", `"content":null,"tool_calls":[{"id":"call_0123456789abcdef01230000","type":"function",`+call)
+		f(source, "Yes.\n"+begin+"Rome"+end, "", `"content":"Yes.","tool_calls":[{"id":"call_0123456789abcdef01230000","type":"function",`+call)
 		// What the answer must be otherwise holds for an answer without a call.
 		f(source, "No", `,"guided_choice":["Nono"]`, `"content":"Nono"`)
-		f(source, begin+"Rome\"}}", `,"guided_choice":["Nono"]`, call)
+		f(source, begin+"Rome"+end, `,"guided_choice":["Nono"]`, call)
+	}
+}
+
+// TestFormatBesideTools: where a request wants a format and offers tools, the answer is a call or has the format; a call that is forced comes first.
+func TestFormatBesideTools(t *testing.T) {
+	tools := `"tools":[{"type":"function","function":{"name":"get","parameters":{"type":"object","properties":{"city":{"enum":["Bern"]}},"required":["city"]}}}]`
+	const openaiFormat = `,"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"type":"object","properties":{"a":{"enum":[1]}},"required":["a"]}}}`
+	const ollamaFormat = `,"format":{"type":"object","properties":{"a":{"enum":[1]}},"required":["a"]}`
+	const call, object = `"function":{"name":"get","arguments":"{\"city\":\"Bern\"}"}}]`, `"content":"{\"a\":1}"`
+	f := func(source, answer, choice, want string) {
+		t.Helper()
+		w := newWorld(t, answer, withTemplate(source))
+		r := w.post("/v1/chat/completions", `{"temperature":0,"max_tokens":120,`+userAsks+`,`+tools+openaiFormat+choice+`}`)
+		if r.status != http.StatusOK || !strings.Contains(spaces.ReplaceAllString(r.body, ""), want) {
+			t.Errorf("%.40s %s%s: %d %s, want %s", source, answer, choice, r.status, r.body, want)
+		}
+		want = strings.NewReplacer(`"arguments":"{\"city\":\"Bern\"}"`, `"index":0,"name":"get","arguments":{"city":"Bern"}`, `"name":"get",`, "").Replace(want)
+		r = w.post("/api/chat", `{"model":"tiny:1b","stream":false,"options":{"temperature":0,"num_predict":120},`+userAsks+`,`+tools+ollamaFormat+choice+`}`)
+		if r.status != http.StatusOK || !strings.Contains(spaces.ReplaceAllString(r.body, ""), want) {
+			t.Errorf("%.40s %s%s: %d %s, want %s", source, answer, choice, r.status, r.body, want)
+		}
+	}
+	for source, begin := range map[string]string{
+		"": "<tool_call>\n{\"name\": \"get\", \"arguments\": {\"city\": \"", hermesTemplate: "<tool_call>\n{\"name\": \"get\", \"arguments\": {\"city\": \"",
+		llamaTemplate: "{\"name\": \"get\", \"parameters\": {\"city\": \"", mistralTemplate: "[{\"name\": \"get\", \"arguments\": {\"city\": \"",
+	} {
+		end := "\"}}"
+		if source == mistralTemplate {
+			end += "]"
+		}
+		f(source, begin+"Bern"+end, "", call)
+		f(source, `{"a":1}`, "", object)
+		f(source, `{"a":1}`, `,"tool_choice":"auto"`, object)
+		f(source, "No", `,"tool_choice":"none"`, object)
+		f(source, `{"a":1}`, `,"tool_choice":"required","parallel_tool_calls":false`, call)
+		f(source, `{"a":1}`, `,"tool_choice":{"type":"function","function":{"name":"get"}}`, call)
 	}
 }
 

@@ -41,6 +41,7 @@ type Parser struct {
 	pieces   []Piece         // to be returned
 	last     strings.Builder // the text of the last of them
 	consumed bool            // in the state inArguments: the arguments' object has ended
+	list     bool            // calls stand in a list that has not ended
 }
 
 type state uint8
@@ -52,6 +53,7 @@ const (
 	inJSON            // held ends with JSON that is not complete
 	inArguments       // of a call whose arguments are handed on as they come
 	inEnd             // held is white space and what may be the tag that closes a call
+	inList            // after a call of a list of calls whose arguments are handed on as they come
 )
 
 // NewParser returns a parser for an answer in that format to a request with tools of those names. With live the arguments of a call
@@ -75,7 +77,7 @@ func (p *Parser) Write(s string) []Piece {
 
 // Close returns what was held back: the answer has ended. A call that is not complete is text, but for one that has been begun.
 func (p *Parser) Close() []Piece {
-	if p.state != inArguments && p.state != inEnd {
+	if p.state != inArguments && p.state != inEnd && p.state != inList {
 		p.release()
 		if p.space.Len() > 0 && !p.after {
 			p.text("")
@@ -96,12 +98,18 @@ func (p *Parser) step(c byte) {
 	switch p.state {
 	case inText:
 		p.inText(c)
-	case inTag:
+	case inTag: // held has begun at the beginning of a line where midLine is false
 		p.held.WriteByte(c)
 		switch held := p.held.String(); {
 		case held == p.tag():
 			p.state, p.tagged = afterTag, held == Tag
-		case !p.mayOpen(held):
+		case p.mayOpen(held):
+		case p.format == Mistral && len(held) == 2 && !p.midLine: // its tag and its list begin alike
+			p.held.Reset()
+			p.tagged = false
+			p.begin(held[0])
+			p.step(c)
+		default:
 			p.retry(held)
 		}
 	case afterTag:
@@ -120,6 +128,8 @@ func (p *Parser) step(c byte) {
 		p.inArguments(c)
 	case inEnd:
 		p.inEnd(c)
+	case inList:
+		p.inList(c)
 	}
 }
 
@@ -131,10 +141,10 @@ func (p *Parser) inText(c byte) {
 			p.midLine = false
 		}
 	case c == ';' && p.after && p.format == Llama: // between calls
-	case c == '<': // every tag begins so
+	case c == p.tag()[0]:
 		p.held.WriteByte(c)
 		p.state = inTag
-	case !p.midLine && p.format != Hermes && (c == '{' || c == '[' && p.format == Generic):
+	case !p.midLine && (p.format == Llama || p.format == Generic) && (c == '{' || c == '[' && p.format == Generic):
 		p.tagged = false
 		p.begin(c)
 	default:
@@ -148,8 +158,11 @@ func (p *Parser) mayOpen(s string) bool {
 }
 
 func (p *Parser) tag() string {
-	if p.format == Llama {
+	switch p.format {
+	case Llama:
 		return pythonTag
+	case Mistral:
+		return callsTag
 	}
 	return Tag
 }
@@ -180,8 +193,10 @@ func (p *Parser) inJSON(c byte) {
 		p.release()
 	case !p.tagged && len(s) <= maxHead && !mayBeCall(s, p.names):
 		p.release()
-	case p.live && c == '{' && len(p.scan.open) == 2:
-		if name, ok := argumentsOf(s[:len(s)-1]); ok && p.names[name] {
+	case p.live && c == '{' && (len(p.scan.open) == 2 || len(p.scan.open) == 3 && s[0] == '['):
+		object := strings.TrimLeft(strings.TrimPrefix(s, "["), " \t\r\n")
+		if name, ok := argumentsOf(object[:len(object)-1]); ok && p.names[name] {
+			p.list = p.list || s[0] == '['
 			p.held.Reset()
 			p.beginCall(name)
 			p.state, p.consumed = inArguments, false
@@ -259,8 +274,28 @@ func (p *Parser) beginCall(name string) {
 func (p *Parser) endCall() {
 	p.add(Piece{End, p.calls - 1, ""})
 	p.after, p.midLine, p.state = true, false, inText
-	if p.tagged {
+	switch {
+	case p.list:
+		p.state = inList
+	case p.tagged:
 		p.state = inEnd
+	}
+}
+
+// inList waits for the next call of a list, or its end.
+func (p *Parser) inList(c byte) {
+	switch {
+	case isSpace(c), c == ',':
+	case c == '{':
+		p.begin(c)
+	default:
+		p.list, p.state = false, inText
+		if c == ']' && p.tagged {
+			p.state = inEnd
+		}
+		if c != ']' {
+			p.step(c)
+		}
 	}
 }
 

@@ -79,6 +79,15 @@ func TestParser(t *testing.T) {
 	f(Generic, hermes, "", "get_weather "+args)
 	f(Llama, llama, "", "get_weather "+args)
 	f(Llama, "<|python_tag|>"+llama, "", "get_weather "+args)
+	const mistral = `{"name": "get_weather", "arguments": ` + args + `, "id": "0a1b2c3d4"}`
+	f(Mistral, "["+mistral+"]", "", "get_weather "+args)
+	f(Mistral, "[TOOL_CALLS]["+mistral+", "+mistral+"]", "", "get_weather "+args, "get_weather "+args)
+	f(Mistral, "[TOOL_CALLS] [\n "+mistral+"]", "", "get_weather "+args)
+	f(Mistral, "I see.\n["+mistral+"]\n", "I see.", "get_weather "+args)
+	f(Mistral, "I see: ["+mistral+"]", "I see: ["+mistral+"]")
+	f(Mistral, " [1]: a [link](x)", " [1]: a [link](x)")
+	f(Mistral, "[TOOL", "[TOOL")
+	f(Mistral, "[[TOOL_CALLS]["+mistral+"]", "[[TOOL_CALLS]["+mistral+"]")
 
 	// Text before, between and after.
 	f(Hermes, "I'll look. <b> {x}\n\n"+hermes, "I'll look. <b> {x}", "get_weather "+args)
@@ -112,7 +121,7 @@ func TestParser(t *testing.T) {
 		"{\n  int x;\n}", `{"city": "Bern"}`, `{"name": "Bob", "age": 3}`, `{"type": "object"}`, `{"name" "now"}`, `[1, 2, 3]`, "[link](x)",
 		`{"nam`, `{"name": "no`, "{", "<|python_tag|>print(1)", "Zürich – 你好 👋🏽\n",
 	} {
-		for _, format := range []Format{Generic, Hermes, Llama} {
+		for _, format := range []Format{Generic, Hermes, Llama, Mistral} {
 			f(format, s, s)
 		}
 	}
@@ -131,14 +140,16 @@ func TestParserLive(t *testing.T) {
 			t.Errorf("%s, %q:\n got %q %q\nwant %q %q", format, answer, text, calls, wantText, wantCalls)
 		}
 	}
-	for _, format := range []Format{Generic, Hermes, Llama} {
+	for _, format := range []Format{Generic, Hermes, Llama, Mistral} {
+		before, between, after := format.Around()
 		one := format.Begin("now") + `{"a": "}"}` + format.End()
-		f(format, one, "", `now {"a": "}"}`)
-		f(format, one+"\n"+one, "", `now {"a": "}"}`, `now {"a": "}"}`)
-		f(format, "Yes.\n"+one, "Yes.", `now {"a": "}"}`)
-		f(format, format.Begin("now")+`{"a": "b`, "", `now {"a": "b+`)
-		f(format, format.Begin("now")+`{"a": 1}`, "", `now {"a": 1}+`)
-		f(format, format.Begin("other")+`{}`+format.End(), format.Begin("other")+`{}`+format.End())
+		f(format, before+one+after, "", `now {"a": "}"}`)
+		f(format, before+one+between+one+after, "", `now {"a": "}"}`, `now {"a": "}"}`)
+		f(format, "Yes.\n"+before+one+after, "Yes.", `now {"a": "}"}`)
+		f(format, before+format.Begin("now")+`{"a": "b`, "", `now {"a": "b+`)
+		f(format, before+format.Begin("now")+`{"a": 1}`, "", `now {"a": 1}+`)
+		other := before + format.Begin("other") + `{}` + format.End() + after
+		f(format, other, other)
 	}
 
 	p := NewParser(Hermes, []string{"now"}, true)
