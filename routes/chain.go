@@ -168,18 +168,8 @@ func (c *chain) apply(p *sample.Params) {
 			p.Temperature = 1
 		}
 	}
+	p.DRYFirst = slices.Index(c.steps, stepDRY) < slices.Index(c.steps, stepPenalties) && p.DRY.Multiplier != 0
 	if at := slices.Index(c.steps, stepTemperature); at >= 0 {
 		p.TemperatureLast = !slices.ContainsFunc(c.steps[at:], func(step string) bool { return slices.Contains(filters, step) })
 	}
-}
-
-// check refuses the order of the two steps that change single logits where both do: here DRY comes first.
-func (c *chain) check(p sample.Params) error {
-	if c == nil || p.DRY.Multiplier == 0 || p.RepeatPenalty == 1 && p.PresencePenalty == 0 && p.FrequencyPenalty == 0 {
-		return nil
-	}
-	if slices.Index(c.steps, stepPenalties) < slices.Index(c.steps, stepDRY) {
-		return notSupported(c.at, "%s: penalties before dry is not supported where both are on; dry comes first here", c.at)
-	}
-	return nil
 }

@@ -97,3 +97,13 @@ func (s *server) getSlots(c *fiber.Ctx) error {
 	}
 	return sendJSON(c, openaiJSON, all)
 }
+
+// noSlotActions serves POST /slots/{id}: which slot holds what is the server's to say, because other keys' requests have theirs there too.
+func noSlotActions(*fiber.Ctx) error {
+	return notSupported("action", "slots are not saved, restored or erased: a request finds the longest prefix that its key's requests have left, or none with cache_prompt false")
+}
+
+// noResuming serves GET /v1/stream, by which llama.cpp's clients go on with a stream that was cut: here an answer ends with its client.
+func noResuming(*fiber.Ctx) error {
+	return notSupported("conv_id", "streams are not resumed: an answer ends when its client leaves; send the request again, its prompt is cached")
+}

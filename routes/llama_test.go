@@ -173,3 +173,17 @@ func TestStrict(t *testing.T) {
 		t.Errorf("%d names are kept, other %d times", len(counts), counts["other"])
 	}
 }
+
+// TestNoSlotActions: what llama.cpp does with slots and streams, and this server does not, is refused by name.
+func TestNoSlotActions(t *testing.T) {
+	w := newWorld(t, "Hi")
+	f := func(method, path, want string) {
+		t.Helper()
+		if r := w.do(method, path, `{}`); r.status != http.StatusBadRequest || !strings.Contains(r.body, want) || !strings.Contains(r.body, `"code":"unsupported_parameter"`) {
+			t.Errorf("%s %s: %d %s", method, path, r.status, r.body)
+		}
+	}
+	f(http.MethodPost, "/slots/0?action=save", "slots are not saved, restored or erased")
+	f(http.MethodPost, "/slots/1?action=erase", "slots are not saved, restored or erased")
+	f(http.MethodGet, "/v1/stream?conv_id=a&from=0", "streams are not resumed")
+}

@@ -40,10 +40,18 @@ func (s *server) routeOf(path string) string {
 	}
 	for _, below := range s.prefixes {
 		if strings.HasPrefix(path, below) {
-			return below + "{model}"
+			return below + placeholder(below)
 		}
 	}
 	return "other"
+}
+
+// placeholder is what documentation and metrics write for the rest of a path that begins so.
+func placeholder(below string) string {
+	if below == "/slots/" {
+		return "{id}"
+	}
+	return "{model}"
 }
 
 // know remembers the routes of the app.

@@ -68,6 +68,8 @@ var operations = []operation{
 	{method: "POST", path: "/apply-template", tag: tagLlama, summary: "Messages to the text of a prompt", request: applyTemplateFields.schema(), required: []string{"messages"}, answer: templateAnswer{}},
 	{method: "GET", path: "/props", tag: tagLlama, summary: "What a model is served with", query: []string{"model", "autoload"}, answer: props{}},
 	{method: "GET", path: "/slots", tag: tagLlama, summary: "What the slots do; no text is shown", query: []string{"model", "fail_on_no_slot"}, answer: []slotState{}},
+	{method: "POST", path: "/slots/{id}", tag: tagLlama, summary: "Refused: slots are not saved, restored or erased", refuses: true},
+	{method: "GET", path: "/v1/stream", tag: tagLlama, summary: "Refused: streams are not resumed", refuses: true},
 
 	{method: "GET", path: "/", tag: tagServer, summary: "The chat page for browsers; for others the text by which Ollama's clients know a server", answer: ""},
 	{method: "GET", path: "/livez", tag: tagServer, summary: "Whether the process works", answer: health{}},
@@ -163,8 +165,8 @@ func (o operation) describe(path string) schema {
 		"operationId": strings.ToLower(o.method) + strings.NewReplacer("/", "_", "{", "", "}", "", ".", "_", "-", "_").Replace(path),
 	}
 	var parameters []schema
-	if strings.Contains(path, "{model}") {
-		parameters = append(parameters, schema{"name": "model", "in": "path", "required": true, "schema": textSchema})
+	if _, after, ok := strings.Cut(path, "{"); ok {
+		parameters = append(parameters, schema{"name": strings.TrimSuffix(after, "}"), "in": "path", "required": true, "schema": textSchema})
 	}
 	for _, name := range o.query {
 		parameters = append(parameters, schema{"name": name, "in": "query", "required": false, "schema": textSchema})

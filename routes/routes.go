@@ -100,6 +100,8 @@ func (s *server) app() *fiber.App {
 	app.Post("/apply-template", s.applyTemplate)
 	app.Get("/props", s.getProps)
 	app.Get("/slots", s.getSlots)
+	app.Post("/slots/+", noSlotActions)
+	app.Get("/v1/stream", noResuming)
 
 	app.Post("/api/generate", s.generate)
 	app.Post("/api/chat", s.chat)

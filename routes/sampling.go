@@ -182,9 +182,6 @@ func (s *sampling) dry() sample.DRY {
 // params returns the parameters of a request with what they need of the model, and the tokens that end its answers.
 func (g *generation) params(s *sampling, d sample.Params) (sample.Params, []int32, error) {
 	p := s.params(g.Model.Generation, d)
-	if err := s.chain.check(p); err != nil {
-		return p, nil, err
-	}
 	vocab := g.Engine.Info().Vocab
 	for id := range s.bias {
 		if int(id) >= vocab {

@@ -101,6 +101,8 @@ func TestDistribution(t *testing.T) {
 	f("greedy, never an end", Params{NeverEnd: []int32{3, 7}})
 	dry := DRY{Multiplier: 0.8, Base: 1.75, AllowedLength: 1, LastN: -1}
 	f("DRY", Params{Temperature: 1, DRY: dry})
+	f("DRY behind the penalties", Params{Temperature: 1, DRY: dry, RepeatPenalty: 1.5, RepeatLastN: -1})
+	f("DRY before the penalties", Params{Temperature: 1, DRY: dry, DRYFirst: true, RepeatPenalty: 1.5, RepeatLastN: -1})
 	f("DRY and all else", Params{
 		Temperature: 0.9, DRY: dry, LogitBias: map[int32]float32{9: 2}, RepeatPenalty: 1.1, RepeatLastN: -1, TopNSigma: 3, TopK: 30, TypicalP: 0.95,
 		TopP: 0.95, MinP: 0.01, XTCProbability: 0.3, XTCThreshold: 0.2,

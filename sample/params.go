@@ -42,8 +42,9 @@ type Params struct {
 	EndTokens []int32
 	MinTokens int
 	NeverEnd  []int32
-	// DRY lowers tokens that go on with a repetition.
-	DRY DRY
+	// DRY lowers tokens that go on with a repetition, after the penalties or, with DRYFirst, before them.
+	DRY      DRY
+	DRYFirst bool
 	// Seed keys the random stream. Two requests of equal seed, parameters and logits draw the same tokens.
 	Seed uint64
 }

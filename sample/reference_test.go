@@ -33,7 +33,7 @@ func reference(logits []float32, p Params, prompt, generated []int32) []float64 
 	for _, id := range p.NeverEnd {
 		l[id] = math.Inf(-1)
 	}
-	if p.DRY.Multiplier > 0 {
+	if p.DRY.Multiplier > 0 && p.DRYFirst {
 		referenceDRY(l, p.DRY, all)
 	}
 	for id := range l {
@@ -56,6 +56,9 @@ func reference(logits []float32, p Params, prompt, generated []int32) []float64 
 		if counted > 0 {
 			l[id] -= p.PresencePenalty + float64(counted)*p.FrequencyPenalty
 		}
+	}
+	if p.DRY.Multiplier > 0 && !p.DRYFirst {
+		referenceDRY(l, p.DRY, all)
 	}
 	rank := make([]int, len(l))
 	for i := range rank {

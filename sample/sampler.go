@@ -64,11 +64,14 @@ func (s *Sampler) adjust(logits []float32) {
 	for _, id := range s.p.NeverEnd {
 		logits[id] = none
 	}
-	if s.dry != nil {
+	if s.dry != nil && s.p.DRYFirst {
 		s.dry.apply(logits)
 	}
 	if s.penalties != nil {
 		s.penalties.apply(logits)
+	}
+	if s.dry != nil && !s.p.DRYFirst {
+		s.dry.apply(logits)
 	}
 }
 
