@@ -45,6 +45,7 @@ type rewriting struct {
 	isa     kernel.ISA
 	threads int
 
+	graph    *graph.Graph
 	constant map[string]*graph.Tensor // initializers that no input replaces
 	replaced int
 	paired   bool // Contract.PairedRows of what is left
@@ -60,7 +61,7 @@ func rewriteFile(path string, isa kernel.ISA, threads int) (_ []byte, _ *rewriti
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &rewriting{isa: isa, threads: threads, constant: map[string]*graph.Tensor{}}
+	r := &rewriting{isa: isa, threads: threads, graph: m.Graph, constant: map[string]*graph.Tensor{}}
 	for _, t := range m.Graph.Initializers {
 		if m.Graph.Input(t.Name) == nil {
 			r.constant[t.Name] = t
@@ -81,13 +82,20 @@ func rewriteFile(path string, isa kernel.ISA, threads int) (_ []byte, _ *rewriti
 
 // replace returns the node that takes the place of n, nil where n stays.
 func (r *rewriting) replace(n *graph.Node) *graph.Node {
-	if n.OpType == "MatMulNBits" && n.Domain == microsoft {
-		if own := r.matMul(n); own != nil {
-			r.replaced++
-			return own
-		}
+	if n.Domain != microsoft {
+		return nil
 	}
-	return nil
+	var own *graph.Node
+	switch n.OpType {
+	case "MatMulNBits":
+		own = r.matMul(n)
+	case "GroupQueryAttention":
+		own = r.attention(n)
+	}
+	if own != nil {
+		r.replaced++
+	}
+	return own
 }
 
 // matMul returns the operator for a MatMulNBits, nil where it is none that it can compute: float32 activations, which the scales tell,

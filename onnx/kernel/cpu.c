@@ -3,7 +3,7 @@
 int isa_runs(int isa) {
 #if defined(__x86_64__)
 	__builtin_cpu_init();
-	int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+	int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 	switch (isa) {
 	case ISA_AVX2: return avx2;
 	case ISA_AVX512:

@@ -4,6 +4,7 @@ package kernel
 #cgo CFLAGS: -std=gnu11 -O3 -Wall -Wno-psabi
 #include <stdlib.h>
 #include <string.h>
+#include "attention_tile.h"
 #include "kernel.h"
 
 // add_operators gives a session's options the operators. It returns what went wrong, for the caller to free.
@@ -36,6 +37,16 @@ const Domain = "ortserve"
 // [N,blocks], zero points uint8 (optional), bias float32 [N] (optional), all but x constant and laid out as those of MatMulNBits. Its
 // attributes are K, N, bits, block_size as there, isa (ISA) and threads.
 const MatMul = "PackedMatMulNBits"
+
+// Attention is the operator in the place of GroupQueryAttention, and AttentionInt8 that for a cache of int8. Inputs, outputs and attributes
+// are those of GroupQueryAttention, as far as attention.h goes; all attributes must be there, and isa (ISA) and threads.
+const (
+	Attention     = "GroupQueryAttention"
+	AttentionInt8 = "GroupQueryAttentionInt8"
+)
+
+// HeadSize says whether Attention takes heads of that size.
+func HeadSize(n int) bool { return n > 0 && n%8 == 0 && n <= C.MAX_SIZE }
 
 // ISA is an instruction set that there are kernels for; 0 is none.
 type ISA int

@@ -30,6 +30,7 @@ void scratch_put(void *);
 
 // The operators.
 extern const ort_operator matmul_operator;
+const ort_operator *attention_operator(size_t i); // one for each type of the cache, then NULL
 
 // kernel_domain makes the domain of all operators.
 ort_status kernel_domain(ort_api api, void **domain);

@@ -7,7 +7,7 @@
 
 enum { ORT_VERSION = 24 };
 enum { ORT_FAIL = 1 };                            // OrtErrorCode
-enum { ORT_FLOAT = 1, ORT_UINT8 = 2, ORT_INT8 = 3, ORT_INT32 = 6, ORT_INT64 = 7 }; // ONNXTensorElementDataType
+enum { ORT_FLOAT = 1, ORT_UINT8 = 2, ORT_INT8 = 3, ORT_INT32 = 6, ORT_INT64 = 7, ORT_FLOAT16 = 10 }; // ONNXTensorElementDataType
 enum { ORT_REQUIRED = 0, ORT_OPTIONAL = 1 };      // OrtCustomOpInputOutputCharacteristic
 
 typedef void *ort_status;       // OrtStatusPtr, NULL where it went well
