@@ -11,11 +11,11 @@ INLINE void tile(const struct matmul *m, const struct rows *rows, int64_t strip,
 	const int32_t *x = rows->numbers;
 	const int words = m->block * bits / 32; // of an output's numbers in a block
 	const __m512i low = _mm512_set1_epi8(15), none = _mm512_setzero_si512();
-	__m512 y_[R * S];
+	__m512 y_[12];
 #pragma GCC unroll 16
 	for (int i = 0; i < R * S; i++) y_[i] = _mm512_setzero_ps();
 	for (int64_t b = 0; b < m->blocks; b++) {
-		__m512i sum[R * S];
+		__m512i sum[12];
 #pragma GCC unroll 4
 		for (int s = 0; s < S; s++) {
 			__m128i zeros = _mm_loadu_si128((const __m128i *)(w + s * m->strip + m->zeros - b * words * 64) + b);
@@ -24,19 +24,24 @@ INLINE void tile(const struct matmul *m, const struct rows *rows, int64_t strip,
 			for (int r = 0; r < R; r++) sum[s * R + r] = _mm512_dpwssd_epi32(none, minus, _mm512_set1_epi32(rows->sums[b * R + r]));
 		}
 		for (int k = 0; k < words; k++, w += 64) {
+			__m512i first[4], second[4]; // 4-bit numbers: the even and the odd k
 #pragma GCC unroll 4
 			for (int s = 0; s < S; s++) {
 				__m512i v = _mm512_loadu_si512(w + s * m->strip);
-				if (bits == 8) {
+				first[s] = bits == 8 ? v : _mm512_and_si512(v, low);
+				second[s] = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);
+			}
 #pragma GCC unroll 16
-					for (int r = 0; r < R; r++) sum[s * R + r] = _mm512_dpbusd_epi32(sum[s * R + r], v, _mm512_set1_epi32(x[r]));
-				} else {
-					__m512i even = _mm512_and_si512(v, low), odd = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);
+			for (int r = 0; r < R; r++) {
+				__m512i xs = _mm512_set1_epi32(x[r]);
+#pragma GCC unroll 4
+				for (int s = 0; s < S; s++) sum[s * R + r] = _mm512_dpbusd_epi32(sum[s * R + r], first[s], xs);
+			}
 #pragma GCC unroll 16
-					for (int r = 0; r < R; r++) sum[s * R + r] = _mm512_dpbusd_epi32(sum[s * R + r], even, _mm512_set1_epi32(x[r]));
-#pragma GCC unroll 16
-					for (int r = 0; r < R; r++) sum[s * R + r] = _mm512_dpbusd_epi32(sum[s * R + r], odd, _mm512_set1_epi32(x[R + r]));
-				}
+			for (int r = 0; bits == 4 && r < R; r++) {
+				__m512i xs = _mm512_set1_epi32(x[R + r]);
+#pragma GCC unroll 4
+				for (int s = 0; s < S; s++) sum[s * R + r] = _mm512_dpbusd_epi32(sum[s * R + r], second[s], xs);
 			}
 			x += bits == 8 ? R : 2 * R;
 		}
