@@ -40,7 +40,7 @@ func BenchmarkDecode(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := testenv.Start(b, binary, "--model", modelDir, "--speculate", "off") // drafts would answer in fewer runs than the loop
+	s := testenv.Start(b, binary, "--model", modelDir, "--speculate", "off", "--kernels", "onnxruntime") // drafts would answer in fewer runs than the loop, other kernels may with other ids
 	threads, err := strconv.Atoi(s.WaitLog(b, regexp.MustCompile(`msg=starting .*threads=(\d+)`))[1])
 	if err != nil {
 		b.Fatal(err)
