@@ -2,6 +2,9 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+// Bytes of weights that are fetched before they are needed. With few rows memory is the limit, and the processor's own fetching is better.
+enum { AHEAD = 2048, FEW = 3 };
+
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma")))
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
@@ -28,6 +31,7 @@ INLINE void tile(const struct matmul *m, const struct rows *rows, int64_t strip,
 #pragma GCC unroll 4
 			for (int s = 0; s < S; s++) {
 				__m512i v = _mm512_loadu_si512(w + s * m->strip);
+				if (R > FEW) _mm_prefetch((const char *)(w + s * m->strip + AHEAD), _MM_HINT_T0);
 				first[s] = bits == 8 ? v : _mm512_and_si512(v, low);
 				second[s] = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);
 			}
