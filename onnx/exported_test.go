@@ -105,7 +105,7 @@ func longPrompt(t *testing.T, name string) (prompt, answer []int32) {
 	best := -1
 	all := testenv.ReadExpected(t)[name].Prompts
 	for i, p := range all {
-		if testenv.Comparable(name, p.Margins, len(p.Greedy)) >= 2 && (best < 0 || len(p.IDs) > len(all[best].IDs)) {
+		if testenv.Comparable(name, KernelsAuto, p.Margins, len(p.Greedy)) >= 2 && (best < 0 || len(p.IDs) > len(all[best].IDs)) {
 			best = i
 		}
 	}
@@ -113,7 +113,7 @@ func longPrompt(t *testing.T, name string) (prompt, answer []int32) {
 		t.Fatalf("%s has no prompt with a clear answer", name)
 	}
 	p := all[best]
-	return p.IDs, p.Greedy[:testenv.Comparable(name, p.Margins, len(p.Greedy))]
+	return p.IDs, p.Greedy[:testenv.Comparable(name, KernelsAuto, p.Margins, len(p.Greedy))]
 }
 
 // TestExportedCuts computes a prompt in runs of several lengths, continues in a copy, and takes tokens back, with graphs of both families.
@@ -163,7 +163,7 @@ func TestExportedRows(t *testing.T) {
 					t.Fatal(err)
 				}
 				for slot, p := range all[:slots] {
-					if n := testenv.Comparable(name, p.Margins, len(p.Greedy)); done+1 < n && largest(l.Row(slot)) != p.Greedy[done+1] {
+					if n := testenv.Comparable(name, KernelsAuto, p.Margins, len(p.Greedy)); done+1 < n && largest(l.Row(slot)) != p.Greedy[done+1] {
 						t.Errorf("sequence %d after %d tokens: %d, want %d", slot, done, largest(l.Row(slot)), p.Greedy[done+1])
 					}
 				}

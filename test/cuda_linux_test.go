@@ -47,7 +47,7 @@ func TestCUDA(t *testing.T) {
 	s := testenv.Start(t, binary, "--model", name+"="+filepath.Join(testenv.Graphs(t), name), "--slots", "3", "--max-len", "512",
 		"--provider", "cuda", "--onnxruntime", library, "--drain-delay", "0s")
 	s.WaitLog(t, regexp.MustCompile(`msg="model loaded".* device="cuda: a fake"`))
-	checkAnswers(t, s, name, want)
+	checkAnswers(t, s, name, "auto", want)
 	if code := s.Stop(t, syscall.SIGTERM); code != 0 {
 		t.Errorf("on SIGTERM it ended with exit code %d", code)
 	}
@@ -99,7 +99,7 @@ func TestCUDAIsMissing(t *testing.T) {
 		s := testenv.Start(t, binary, "--model", name+"="+filepath.Join(testenv.Graphs(t), name), "--slots", "1", "--onnxruntime", library)
 		s.WaitLog(t, regexp.MustCompile(`msg="the processor computes.*`+reason))
 		s.WaitLog(t, regexp.MustCompile(`msg="model loaded".* device=cpu `))
-		checkAnswers(t, s, name, testenv.ReadExpected(t)[name])
+		checkAnswers(t, s, name, "auto", testenv.ReadExpected(t)[name])
 	}
 	auto(real, "was built without CUDA", "genai-llama-int4")
 	auto(library, "the KV cache is float32", "genai-llama-int4")

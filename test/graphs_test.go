@@ -15,8 +15,14 @@ import (
 // TestGraphs serves every graph of the exporters at once. Each answers its prompts and chats with the ids and texts that a plain loop in
 // Python gave, alone and all in a crowd. Those that cannot be served are refused with the reason, and the rest go on.
 func TestGraphs(t *testing.T) {
+	for _, kernels := range []string{"onnxruntime", "auto"} {
+		t.Run(kernels, func(t *testing.T) { serveGraphs(t, kernels) })
+	}
+}
+
+func serveGraphs(t *testing.T, kernels string) {
 	all := testenv.ReadExpected(t)
-	args := []string{"--max-len", "512", "--memory-limit", "64GiB"}
+	args := []string{"--max-len", "512", "--memory-limit", "64GiB", "--kernels", kernels}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		args = append(args, "--model", name+"="+filepath.Join(testenv.Graphs(t), name))
 	}
@@ -29,24 +35,24 @@ func TestGraphs(t *testing.T) {
 				checkRefused(t, s, name)
 				return
 			}
-			checkAnswers(t, s, name, want)
+			checkAnswers(t, s, name, kernels, want)
 		})
 	}
 }
 
 // checkAnswers asks a model what its expected answers are to, one after the other and then all at once.
-func checkAnswers(t *testing.T, s *testenv.Server, name string, want *testenv.Expected) {
+func checkAnswers(t *testing.T, s *testenv.Server, name, kernels string, want *testenv.Expected) {
 	t.Helper()
 	var questions []question
 	for _, p := range want.Prompts {
-		n := testenv.Comparable(name, p.Margins, p.Stop)
+		n := testenv.Comparable(name, kernels, p.Margins, p.Stop)
 		questions = append(questions, question{
 			"/completion", marshal(t, map[string]any{"model": name, "prompt": p.Prompt, "temperature": 0, "n_predict": 32, "return_tokens": true}),
 			p.Greedy[:n], "", len(p.IDs),
 		})
 	}
 	for _, c := range want.Chats {
-		if testenv.Comparable(name, c.Margins, c.Stop) < c.Stop {
+		if testenv.Comparable(name, kernels, c.Margins, c.Stop) < c.Stop {
 			continue // the text may differ, and a chat does not tell its ids
 		}
 		questions = append(questions, question{

@@ -22,7 +22,7 @@ func TestProvider(t *testing.T) {
 	s := testenv.Start(t, binary, "--model", model, "--slots", "3", "--max-len", "512", "--onnxruntime", library, "--drain-delay", "0s",
 		"--provider", "dml", "--provider-option", "device_id=1")
 	s.WaitLog(t, regexp.MustCompile(`msg="model loaded".* device=dml`))
-	checkAnswers(t, s, name, testenv.ReadExpected(t)[name])
+	checkAnswers(t, s, name, "auto", testenv.ReadExpected(t)[name])
 	if code := s.Stop(t, syscall.SIGTERM); code != 0 {
 		t.Errorf("on SIGTERM it ended with exit code %d", code)
 	}
