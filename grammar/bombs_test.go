@@ -44,6 +44,13 @@ func bombs() []bomb {
 		{"a pattern that doubles", `{"type":"string","pattern":"(a|b)*a(a|b){20}","maxLength":30}`, true},
 		{"a multiple of a large number", `{"type":"integer","multipleOf":3999}`, true},
 		{"a bound of many digits", `{"type":"number","minimum":1e-300,"maximum":1e300}`, true},
+		{"a multiple within bounds", `{"type":"integer","multipleOf":1663,"minimum":83.7,"maximum":871234567890}`, true},
+		{"formats that exclude each other", `{"oneOf":[` + list(12, func(i int) string {
+			return fmt.Sprintf(`{"type":"string","format":"%s","maxLength":%d}`, []string{"email", "uri", "hostname", "ipv6"}[i%4], 60+i)
+		}) + `]}`, true},
+		{"patterns in patterns", `{"properties":{` + list(60, func(i int) string {
+			return fmt.Sprintf(`"p%d":{"type":"string","pattern":"^((a|[ab]b){%d,40}\\w?)*[^a]{3,%d}$","minLength":5,"maxLength":%d}`, i, i, 20+i, 200+i)
+		}) + `}}`, true},
 		{"an exponent", `{"const":1e999999999}`, true},
 		{"ten conditions", `{"allOf":[` + list(10, func(i int) string {
 			return fmt.Sprintf(`{"if":{"properties":{"p%d":{"const":1}}},"then":{"required":["q%d"]}}`, i, i)

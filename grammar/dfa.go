@@ -99,8 +99,9 @@ func (p *producer) explore(what string) error {
 	intern := func(t []*state) int32 {
 		id, fresh := uint32(0), false
 		for i, s := range t {
-			if s == dead && !p.not[i] {
-				return -1
+			if i == 0 && len(t) > 1 { // any number will do, and a state has one
+				id = uint32(s.id)
+				continue
 			}
 			k := uint64(id)<<32 | uint64(s.id)
 			known, ok := p.numbers[i][k]
@@ -120,8 +121,14 @@ func (p *producer) explore(what string) error {
 		}
 		return int32(id)
 	}
+	for i, s := range start {
+		if s == dead && !p.not[i] {
+			return nil
+		}
+	}
 	intern(start)
 	t := make([]*state, len(p.parts))
+	p.next = make([]int32, 0, 256*len(p.bytes))
 	for at := 0; at != len(p.accept); at++ { // they grow
 		if len(p.accept) > maxDFA {
 			return &LimitError{fmt.Sprintf("%s takes more than %d states", what, maxDFA)}
@@ -130,15 +137,27 @@ func (p *producer) explore(what string) error {
 			return &LimitError{what + " takes too long to compile"}
 		}
 		for c := range p.bytes {
-			for i, a := range p.parts {
-				a.work = 0
-				t[i] = a.step(p.tuples[at*len(p.parts)+i], a.classes[p.bytes[c]])
-				*p.budget -= a.work
+			to := int32(-1)
+			if p.step(t, p.tuples[at*len(p.parts):], p.bytes[c]) {
+				to = intern(t)
 			}
-			p.next = append(p.next, intern(t))
+			p.next = append(p.next, to)
 		}
 	}
 	return nil
+}
+
+// step sets to to what follows each of from after a byte; false says that nothing follows all of them.
+func (p *producer) step(to, from []*state, b byte) bool {
+	for i, a := range p.parts {
+		a.work = 0
+		to[i] = a.step(from[i], a.classes[b])
+		*p.budget -= a.work
+		if to[i] == dead && !p.not[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // trim leaves out the states from which no accepting one is reached, and returns nil where none is left.
