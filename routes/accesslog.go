@@ -17,7 +17,8 @@ type exchange struct {
 	id           string
 	begin        time.Time
 	method, path string
-	streaming    bool // the answer goes on after the handler has returned
+	parent       [2]string // the headers traceparent and tracestate
+	streaming    bool      // the answer goes on after the handler has returned
 
 	key       Key                 // who asked
 	keepAlive *time.Duration      // how long the model shall stay loaded; nil is as long as usual
@@ -35,6 +36,9 @@ type exchangeKey struct{}
 func (s *server) newExchange(c *fiber.Ctx) (*exchange, error) {
 	x := &exchange{server: s, begin: s.now(), method: c.Method(), path: c.Path()}
 	c.Locals(exchangeKey{}, x)
+	if s.Tracer != nil {
+		x.parent = [2]string{strings.Clone(c.Get("traceparent")), strings.Clone(c.Get("tracestate"))}
+	}
 	x.id = c.Get(fiber.HeaderXRequestID)
 	var err error
 	if !plainID(x.id) {
@@ -66,7 +70,7 @@ func (x *exchange) log(status int) {
 	x.count(status)
 	level := slog.LevelInfo
 	switch {
-	case x.path == "/livez" || x.path == "/readyz" || x.path == "/health" || isPage(x.path) && x.path != "/":
+	case x.quiet():
 		level = slog.LevelDebug
 	case x.err != nil && x.err.kind == kindInternal:
 		level = slog.LevelError
@@ -95,6 +99,9 @@ func (x *exchange) log(status int) {
 			slog.Int64("decode_ms", x.usage.Decode.Milliseconds()),
 		)
 	}
+	if id := x.trace(status); id != "" {
+		attrs = append(attrs, slog.String("trace", id))
+	}
 	if x.err != nil {
 		row := errorTable[x.err.kind]
 		attrs = append(attrs, slog.String("error", strings.TrimPrefix(row.code+" "+row.typ, " ")))
@@ -103,6 +110,11 @@ func (x *exchange) log(status int) {
 		}
 	}
 	x.server.Logger.LogAttrs(context.Background(), level, "request", attrs...)
+}
+
+// quiet says that it is a probe, or what a page loads.
+func (x *exchange) quiet() bool {
+	return x.path == "/livez" || x.path == "/readyz" || x.path == "/health" || isPage(x.path) && x.path != "/"
 }
 
 // outcome is how the model's work ended: stop, length, cancelled or error.

@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -68,15 +69,8 @@ func (s *server) know(app *fiber.App) {
 
 // count tells the metrics of a request that has ended.
 func (x *exchange) count(status int) {
-	kind := ""
-	if x.err != nil {
-		row := errorTable[x.err.kind]
-		if kind = row.code; kind == "" {
-			kind = row.typ
-		}
-	}
 	m := x.server.Metrics
-	m.Answered(x.server.routeOf(x.path), strconv.Itoa(status), kind)
+	m.Answered(x.server.routeOf(x.path), strconv.Itoa(status), x.errorCode())
 	if x.finish == "" {
 		return
 	}
@@ -87,4 +81,13 @@ func (x *exchange) count(status int) {
 		DraftTokens: u.DraftTokens, AcceptedTokens: u.AcceptedTokens,
 		Loading: x.loading, Queue: u.Queue, Prefill: u.Prefill, Decode: u.Decode, Whole: x.server.now().Sub(x.begin),
 	})
+}
+
+// errorCode is the error's, as docs/api.md lists them; empty where there is none.
+func (x *exchange) errorCode() string {
+	if x.err == nil {
+		return ""
+	}
+	row := errorTable[x.err.kind]
+	return cmp.Or(row.code, row.typ)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"ortserve/internal/metrics"
+	"ortserve/internal/tracing"
 	"ortserve/models"
 	"ortserve/models/hub"
 	"ortserve/pool"
@@ -20,6 +21,7 @@ type Options struct {
 	Version string           // of this program, told by /api/version
 	Logger  *slog.Logger     // [slog.Default()]
 	Metrics *metrics.Metrics // of NewMetrics, served by GET /metrics [new ones]
+	Tracer  *tracing.Tracer  // gets the spans of requests [none]
 	Ready   func() bool      // whether /readyz says so; false while models load and while the server drains [always]
 
 	Keys            *Keys             // who may use the server [everybody; see OpenAdmin, AllowHosts, AllowOrigins]

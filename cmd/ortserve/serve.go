@@ -22,6 +22,7 @@ import (
 	"ortserve/internal/config"
 	"ortserve/internal/home"
 	"ortserve/internal/metrics"
+	"ortserve/internal/tracing"
 	"ortserve/models"
 	"ortserve/onnx"
 	"ortserve/pool"
@@ -30,6 +31,9 @@ import (
 
 // closeTimeout is how long connections have to end after the last answer.
 const closeTimeout = 5 * time.Second
+
+// traceTimeout is how long the collector has to take the last traces.
+const traceTimeout = 3 * time.Second
 
 // runServe is the server: it starts in order, serves until a signal, and stops in reverse.
 func runServe(ctx context.Context, args []string, t terminal) error {
@@ -148,9 +152,13 @@ func newServer(c *config.Serve, log *slog.Logger, keys *routes.Keys) (_ *server,
 		Models: list, Store: store, Default: home.DefaultModel, Open: l.open, Need: l.need, Limit: l.limit(), Release: onnx.ReleaseMemory,
 		KeepAlive: c.KeepAlive, Queue: c.Queue, Logger: log,
 	})
+	tracer, err := s.trace(c, log)
+	if err != nil {
+		return nil, err
+	}
 	s.metrics = routes.NewMetrics(buildinfo.Version, s.pool)
 	app := routes.New(routes.Options{
-		Pool: s.pool, Store: store, Hub: h, Version: buildinfo.Version, Metrics: s.metrics, Logger: log,
+		Pool: s.pool, Store: store, Hub: h, Version: buildinfo.Version, Metrics: s.metrics, Tracer: tracer, Logger: log,
 		Ready:          func() bool { return !s.draining.Load() && s.pool.Ready() },
 		StallTimeout:   c.StallTimeout,
 		RequestTimeout: c.RequestTimeout,
@@ -170,6 +178,27 @@ func newServer(c *config.Serve, log *slog.Logger, keys *routes.Keys) (_ *server,
 	})
 	s.serve, s.shutdown = app.Listener, app.ShutdownWithContext
 	return s, nil
+}
+
+// trace returns what sends traces to the operator's collector, nil for none. What is left of them is sent when s is closed.
+func (s *server) trace(c *config.Serve, log *slog.Logger) (*tracing.Tracer, error) {
+	if c.OTLP == "" {
+		return nil, nil //nolint:nilnil // a nil tracer makes no spans
+	}
+	tracer, err := tracing.New(context.Background(), c.OTLP, buildinfo.Version, log)
+	if err != nil {
+		return nil, fmt.Errorf("--otlp: %w", err)
+	}
+	before := s.close
+	s.close = func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), traceTimeout)
+		defer cancel()
+		if err := tracer.Close(ctx); err != nil {
+			log.Warn("the last traces were not sent (--otlp)", "error", err)
+		}
+		return before()
+	}
+	return tracer, nil
 }
 
 // errInterrupted is the error of a server that was stopped while it drained.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -48,6 +49,7 @@ type Serve struct {
 	Drain          time.Duration
 
 	MetricsAddr string // where the metrics are served without a key; empty: nowhere
+	OTLP        string // the collector that gets traces; empty: none
 	LogLevel    slog.Level
 	LogFormat   string // "text" or "json"
 }
@@ -178,6 +180,13 @@ after it is cut off.`)
 The main address has it too, for whoever has a key.`,
 	})
 	f.add(&option{
+		name: "otlp", arg: "URL", set: c.setOTLP,
+		help: `an OpenTelemetry collector that gets traces of requests over HTTP, like
+http://127.0.0.1:4318: how long each waited, read its prompt and wrote,
+with numbers of tokens, never texts. Without it nothing is sent. One
+that is away delays no answer; its traces are lost.`,
+	})
+	f.add(&option{
 		name: "log-level", arg: "LEVEL", help: `debug, info, warn or error (info). Prompts and answers are in none.`,
 		set: func(v string) error {
 			if err := c.LogLevel.UnmarshalText([]byte(v)); err != nil || strings.ContainsAny(v, "+-") {
@@ -291,6 +300,16 @@ func (c *Serve) setKeepAlive(v string) error {
 		return errors.New("must be a time up to 720h, like 5m or 1h, 0, or -1 for ever")
 	}
 	c.KeepAlive = &d
+	return nil
+}
+
+// setOTLP reads --otlp.
+func (c *Serve) setOTLP(v string) error {
+	u, err := url.Parse(v)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return errors.New("must be the address of a collector, like http://127.0.0.1:4318")
+	}
+	c.OTLP = v
 	return nil
 }
 

@@ -29,7 +29,7 @@ const panel = new Panel({ changed: settingsChanged, keyChanged });
 
 function show() {
   const run = running.get(current.id);
-  thread.show(current, run?.message, greeting(models.current, examples, (text) => {
+  thread.show(current, run?.message, greeting(models, examples, (text) => {
     composer.set(text);
     composer.field.focus();
   }));

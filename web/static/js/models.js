@@ -8,7 +8,7 @@ const chosen = 'ortserve.model';
 export class Models {
   /** changed() is called when the choice or what is known of it changes, failed(error) when the server does not tell. */
   constructor({ changed, failed }) {
-    Object.assign(this, { changed, failed, list: [], loaded: new Set(), defaults: {} });
+    Object.assign(this, { changed, failed, list: [], known: false, loaded: new Set(), defaults: {} });
     $('model').addEventListener('change', () => {
       localStorage.setItem(chosen, $('model').value);
       this.#choose($('model').value);
@@ -34,6 +34,7 @@ export class Models {
       this.#state('error', error.status === 401 ? 'key needed' : 'not reached');
       return this.failed(error);
     }
+    this.known = true;
     const options = this.list.map((m) => el('option', { value: m.id }, m.id + (this.loaded.has(m.id) ? '' : ' (not loaded)')));
     if (options.map((o) => o.text).join() !== [...$('model').options].map((o) => o.text).join()) $('model').replaceChildren(...options);
     const wanted = [this.id, localStorage.getItem(chosen), this.list[0]?.id].find((id) => this.list.some((m) => m.id === id));

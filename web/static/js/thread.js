@@ -75,9 +75,12 @@ export class Thread {
 }
 
 /** What stands where no message is. */
-export function greeting(model, examples, onchoose) {
+export function greeting(models, examples, onchoose) {
+  const model = models.current;
+  const said = model ? `${model.id}, with room for ${model.max_model_len.toLocaleString('en')} tokens. Conversations stay in this browser.`
+    : models.known ? 'No model is there yet.' : '\u00a0'; // the server has not said
   return el('div', { class: 'greeting' },
     el('h2', {}, 'What is on your mind?'),
-    el('p', { class: 'faint' }, model ? `${model.id}, with room for ${model.max_model_len.toLocaleString('en')} tokens. Conversations stay in this browser.` : 'No model is there yet.'),
+    el('p', { class: 'faint' }, said),
     el('div', { class: 'examples' }, examples.map((text) => el('button', { type: 'button', class: 'example', onclick: () => onchoose(text) }, text))));
 }
