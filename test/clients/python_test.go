@@ -4,15 +4,28 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"ortserve/internal/testenv"
+	"ortserve/internal/testmodel"
 )
 
 // TestPython: the official Python clients.
 func TestPython(t *testing.T) {
 	tours(t, testenv.Python(t, "clients"), "openai_client.py", "ollama_client.py", "anthropic_client.py")
+}
+
+// TestThinking: the official Python clients with a model that thinks before it answers.
+func TestThinking(t *testing.T) {
+	dir := model(t, testmodel.Config{})
+	opens := testmodel.ChatTemplate + "{#- earlier answers end at </think> -#}{% if add_generation_prompt %}<think>\n{% endif %}"
+	if err := os.WriteFile(filepath.Join(dir, "chat_template.jinja"), []byte(opens), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := testenv.Start(t, binary, "--model", "tiny="+dir, "--max-len", "512")
+	tour(t, testenv.Python(t, "clients"), "thinking_client.py", s.URL, "", "")
 }
 
 // TestFrameworks: LangChain and LiteLLM.
@@ -60,11 +73,17 @@ func tours(t *testing.T, interpreter string, scripts ...string) {
 	open, strict := start(t), startStrict(t, "key-0", "key-1", "key-2")
 	for i, script := range scripts {
 		key := "key-" + string(rune('0'+i))
-		cmd := exec.CommandContext(t.Context(), interpreter, script, open.URL, strict.URL, key)
-		cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "LITELLM_LOCAL_MODEL_COST_MAP=True", "LANGSMITH_TRACING=false")
-		out, err := cmd.CombinedOutput()
-		if err != nil || string(out) != "passed\n" {
-			t.Errorf("%s: %v, %s", script, err, out)
-		}
+		tour(t, interpreter, script, open.URL, strict.URL, key)
+	}
+}
+
+// tour runs a script.
+func tour(t *testing.T, interpreter, script string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), interpreter, append([]string{script}, args...)...)
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "LITELLM_LOCAL_MODEL_COST_MAP=True", "LANGSMITH_TRACING=false")
+	out, err := cmd.CombinedOutput()
+	if err != nil || string(out) != "passed\n" {
+		t.Errorf("%s: %v, %s", script, err, out)
 	}
 }
