@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"ortserve/models"
 	"ortserve/tokenize"
@@ -195,17 +197,15 @@ func (c *tokenizeCommand) lines(ctx context.Context, answer func(line []byte) ([
 }
 
 func (c *tokenizeCommand) encodeLine(line []byte) ([]byte, error) {
-	var in struct {
-		Text *string `json:"text"`
-		Raw  bool    `json:"raw"`
-	}
-	if err := strictJSON(line, &in); err != nil {
+	var text *string
+	var raw bool
+	if err := readObject(line, map[string]any{"text": &text, "raw": &raw}); err != nil {
 		return nil, err
 	}
-	if in.Text == nil {
+	if text == nil {
 		return nil, errors.New(`"text" is missing`)
 	}
-	ids := c.tok.Encode(*in.Text, tokenize.Options{LiteralAll: !in.Raw})
+	ids := c.tok.Encode(*text, tokenize.Options{LiteralAll: !raw})
 	if c.count {
 		return fmt.Appendf(nil, `{"count": %d}`, len(ids)), nil
 	}
@@ -213,16 +213,14 @@ func (c *tokenizeCommand) encodeLine(line []byte) ([]byte, error) {
 }
 
 func (c *tokenizeCommand) decodeLine(line []byte) ([]byte, error) {
-	var in struct {
-		IDs *[]int32 `json:"ids"`
-	}
-	if err := strictJSON(line, &in); err != nil {
+	var ids *[]int32
+	if err := readObject(line, map[string]any{"ids": &ids}); err != nil {
 		return nil, err
 	}
-	if in.IDs == nil {
+	if ids == nil {
 		return nil, errors.New(`"ids" is missing`)
 	}
-	for _, id := range *in.IDs {
+	for _, id := range *ids {
 		if err := c.known(id); err != nil {
 			return nil, err
 		}
@@ -230,21 +228,80 @@ func (c *tokenizeCommand) decodeLine(line []byte) ([]byte, error) {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
-	err := e.Encode(map[string]string{"text": c.tok.Decode(*in.IDs, c.skipSpecial)})
+	err := e.Encode(map[string]string{"text": c.tok.Decode(*ids, c.skipSpecial)})
 	return bytes.TrimSpace(out.Bytes()), err
 }
 
-// strictJSON decodes one object and refuses fields that it does not know.
-func strictJSON(line []byte, v any) error {
+// readObject reads one object whose members are those of fields, each at most once. Where encoding/json takes names in any case, and puts
+// another character in the place of what is none, the line is refused: its ids would be of another text.
+func readObject(line []byte, fields map[string]any) error {
+	if !utf8.Valid(line) {
+		return errors.New("it is not UTF-8")
+	}
+	if s := loneSurrogate(line); s != "" {
+		return fmt.Errorf("the lone surrogate %s is no character", s)
+	}
 	d := json.NewDecoder(bytes.NewReader(line))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return errors.Join(errors.New("an object is expected"), err)
+	}
+	given := map[string]bool{}
+	for d.More() {
+		t, err := d.Token()
+		if err != nil {
+			return err
+		}
+		name, _ := t.(string) // the decoder lets nothing else stand here
+		if fields[name] == nil {
+			return fmt.Errorf("unknown field %q", name)
+		}
+		if given[name] {
+			return fmt.Errorf("%q is given twice", name)
+		}
+		given[name] = true
+		if err := d.Decode(fields[name]); err != nil {
+			return fmt.Errorf("%q: %w", name, err)
+		}
+	}
+	if _, err := d.Token(); err != nil { // the end of the object
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows the object")
 	}
 	return nil
+}
+
+// loneSurrogate returns the first escape of JSON that is half a character, or nothing.
+func loneSurrogate(line []byte) string {
+	for i := 0; i+1 < len(line); i++ {
+		if line[i] != '\\' {
+			continue
+		}
+		r, ok := escape16(line[i:])
+		if !ok {
+			i++ // another escape
+			continue
+		}
+		if utf16.IsSurrogate(r) {
+			low, _ := escape16(line[i+6:])
+			if utf16.DecodeRune(r, low) == utf8.RuneError {
+				return string(line[i : i+6])
+			}
+			i += 6
+		}
+		i += 5
+	}
+	return ""
+}
+
+// escape16 reads an escape of four hexadecimal digits that b begins with.
+func escape16(b []byte) (rune, bool) {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(b[2:6]), 16, 16)
+	return rune(n), err == nil
 }
 
 // appendIDs writes ids with a separator.

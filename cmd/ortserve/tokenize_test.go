@@ -55,6 +55,18 @@ func TestTokenize(t *testing.T) {
 	f("--json --decode", `{"ids": [2,10]}`, "", "line 1: 10 is no token id of this model, whose vocabulary has 10")
 	f("--json --decode --skip-special", `{"ids": [2,9]}`, `{"text":"ab"}`+"\n", "")
 	f("--json --decode", `{"text": "a"}`, "", "unknown field")
+	f("--json", `{"TEXT": "a"}`, "", `unknown field "TEXT"`)
+	f("--json", `{"text": "a", "text": "b"}`, "", `"text" is given twice`)
+	f("--json", `{"text": 7}`, "", `"text": `)
+	f("--json", `{"text": "a"`, "", "line 1: ")
+	f("--json", `["a"]`, "", "an object is expected")
+	f("--json", `{"text": "a\ud83d"}`, "", `the lone surrogate \ud83d is no character`)
+	f("--json", `{"text": "\ude00\ud83d"}`, "", `lone surrogate \ude00`)
+	f("--json", "{\"text\": \"\xff\"}", "", "not UTF-8")
+	f("--json", `{"text": "\u0061\u0062"}`, `{"ids": [2]}`+"\n", "")
+	if got := loneSurrogate([]byte(`"\ud83d\ude00 \\ud83d \n\u0061"`)); got != "" {
+		t.Errorf("a pair, and what only looks like an escape: %q", got)
+	}
 	f("--decode --count", "", "", "do not go together")
 	f("--json --raw", "", "", "do not go together")
 	f("--skip-special", "", "", "--skip-special is for --decode")
