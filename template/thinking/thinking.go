@@ -1,6 +1,10 @@
 package thinking
 
-import "strings"
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
 
 // The tags around thoughts.
 const (
@@ -21,17 +25,22 @@ const (
 // Detect says whether a chat template is a model's that thinks: it closes thoughts, or leaves them out of earlier answers.
 func Detect(template string) bool { return strings.Contains(template, Close) }
 
-// switches are the variables by which templates turn thinking on and off: Qwen's and GLM's name for it, DeepSeek's and Granite's.
-var switches = []string{"enable_thinking", "thinking"}
+// switches find the variables by which templates turn thinking on and off: Qwen's and GLM's name for it, DeepSeek's and Granite's. Neither a
+// message's member nor a part of another name is one.
+var switches = map[string]*regexp.Regexp{
+	"enable_thinking": regexp.MustCompile(`(?:^|[^\w.'"])enable_thinking(?:[^\w'"]|$)`),
+	"thinking":        regexp.MustCompile(`(?:^|[^\w.'"])thinking(?:[^\w'"]|$)`),
+}
 
-// Switches returns those of the variables that turn thinking on and off that a chat template mentions.
+// Switches returns the variables that turn thinking on and off in a chat template.
 func Switches(template string) []string {
 	var found []string
-	for _, name := range switches {
-		if strings.Contains(template, name) {
+	for name, mentioned := range switches {
+		if mentioned.MatchString(template) {
 			found = append(found, name)
 		}
 	}
+	slices.Sort(found)
 	return found
 }
 

@@ -106,3 +106,16 @@ func TestBegun(t *testing.T) {
 		}
 	}
 }
+
+func TestSwitches(t *testing.T) {
+	for template, want := range map[string]string{
+		`{% if enable_thinking is defined and not enable_thinking %}`:               "enable_thinking",
+		`{%- if not thinking is defined -%}{%- set thinking = false -%}`:            "thinking",
+		`{% if enable_thinking or thinking %}`:                                      "enable_thinking thinking",
+		`{% if keep_past_thinking and message.thinking or m['thinking'] %}</think>`: "",
+	} {
+		if got := strings.Join(Switches(template), " "); got != want {
+			t.Errorf("%s: %q, want %q", template, got, want)
+		}
+	}
+}
