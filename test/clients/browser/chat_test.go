@@ -166,6 +166,7 @@ func TestStop(t *testing.T) {
 	}
 	f := func(name string, stop func()) {
 		t.Helper()
+		b.click("#new-chat") // behind stopped answers the model writes short ones
 		b.send("Tell me a very long story, with many chapters, " + name + ".")
 		b.wait(`document.querySelector('.running .body')?.textContent.length > 40`)
 		eventually(1)
@@ -193,7 +194,7 @@ func TestStop(t *testing.T) {
 	b.idle()
 	f("by going away", func() { b.run(chromedp.Reload()) })
 	b.wait(`document.body.dataset.ready === 'true'`)
-	if got := b.messages(); !strings.Contains(got, "by going away") || strings.Count(got, "assistant: ") != 3 {
+	if got := b.messages(); !strings.Contains(got, "by going away") || strings.Count(got, "assistant: ") != 1 {
 		t.Errorf("what the page had when it was closed: %q", got)
 	}
 }
