@@ -48,7 +48,10 @@ type rewriting struct {
 	graph    *graph.Graph
 	constant map[string]*graph.Tensor // initializers that no input replaces
 	replaced int
-	paired   bool // Contract.PairedRows of what is left
+
+	folder    string            // of external data
+	locations map[string]string // of external data there, by what the graph says, where it is another
+	paired    bool              // Contract.PairedRows of what is left
 }
 
 // rewriteFile returns the model at path with operators of ours, nil where no node is one that they can compute.
@@ -67,7 +70,10 @@ func rewriteFile(path string, isa kernel.ISA, threads int) (_ []byte, _ *rewriti
 			r.constant[t.Name] = t
 		}
 	}
-	b, err = graph.Rewrite(b, r.replace, graph.Opset{Domain: kernel.Domain, Version: 1})
+	if r.folder, r.locations, err = followLinks(path, m.Graph.Initializers); err != nil {
+		return nil, nil, nil //nolint:nilerr // ONNX Runtime refuses it with the graph's own file
+	}
+	b, err = graph.Rewrite(b, graph.Changes{Node: r.replace, Initializer: r.relocate, Uses: []graph.Opset{{Domain: kernel.Domain, Version: 1}}})
 	if err != nil || r.replaced == 0 {
 		return nil, nil, err
 	}
@@ -98,6 +104,45 @@ func (r *rewriting) replace(n *graph.Node) *graph.Node {
 	return own
 }
 
+// followLinks returns the folder that the graph's file lies in, and where the external data of tensors lies there. A file that is a link, as in
+// Hugging Face's cache, is followed, and so are links of its data. The error says that data lies outside of the folder.
+func followLinks(path string, tensors []*graph.Tensor) (folder string, locations map[string]string, err error) {
+	file, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", nil, err
+	}
+	folder, locations = filepath.Dir(file), map[string]string{}
+	if real, err := filepath.EvalSymlinks(filepath.Dir(path)); err != nil || real == folder {
+		return folder, locations, err // ONNX Runtime follows links within it
+	}
+	for _, t := range tensors {
+		if t.External == nil || locations[t.External.Location] != "" {
+			continue
+		}
+		data, err := filepath.EvalSymlinks(filepath.Join(filepath.Dir(path), t.External.Location))
+		if err != nil {
+			return "", nil, err
+		}
+		relative, err := filepath.Rel(folder, data)
+		if err != nil || !filepath.IsLocal(relative) || !filepath.IsLocal(t.External.Location) {
+			return "", nil, fmt.Errorf("%s is not in the folder of the graph", t.External.Location)
+		}
+		locations[t.External.Location] = relative
+	}
+	return folder, locations, nil
+}
+
+// relocate returns the initializer with the place of its external data, nil where that stays.
+func (r *rewriting) relocate(t *graph.Tensor) *graph.Tensor {
+	if t.External == nil || r.locations[t.External.Location] == "" {
+		return nil
+	}
+	own, external := *t, *t.External
+	external.Location = r.locations[t.External.Location]
+	own.External = &external
+	return &own
+}
+
 // matMul returns the operator for a MatMulNBits, nil where it is none that it can compute: float32 activations, which the scales tell,
 // quantized at run time, and constant weights in the order of K with whole-numbered zero points.
 func (r *rewriting) matMul(n *graph.Node) *graph.Node {
@@ -121,22 +166,14 @@ func (r *rewriting) matMul(n *graph.Node) *graph.Node {
 	}
 	return &graph.Node{
 		Name: n.Name, OpType: kernel.MatMul, Domain: kernel.Domain, Outputs: n.Outputs,
-		Inputs: []string{n.Inputs[0], input(weights), input(scales), input(zeros), input(bias)},
-		Attributes: []*graph.Attribute{
-			graph.Int("K", n.Int("K", 0)), graph.Int("N", n.Int("N", 0)), graph.Int("bits", bits), graph.Int("block_size", block),
-			graph.Int("isa", int64(r.isa)), graph.Int("threads", int64(r.threads)),
-		},
+		Inputs:     []string{n.Inputs[0], input(weights), input(scales), input(zeros), input(bias)},
+		Attributes: matMulAttributes(n.Int("K", 0), n.Int("N", 0), bits, block, r.isa, r.threads),
 	}
 }
 
 // loadSession lets ONNX Runtime load the graph at path, with kernels of ours where isa is one and the graph has nodes for them.
 func loadSession(path string, isa kernel.ISA, threads int, inputs, outputs []string, opts *ort.SessionOptions) (_ *ort.DynamicAdvancedSession, own *rewriting, err error) {
 	var model []byte
-	if link, err := os.Lstat(path); err != nil {
-		return nil, nil, err
-	} else if link.Mode()&os.ModeSymlink != 0 {
-		isa = 0 // its weights lie beside what it points to, or are links themselves: ONNX Runtime follows them from the file alone
-	}
 	if isa != 0 {
 		if model, own, err = rewriteFile(path, isa, threads); err != nil {
 			return nil, nil, err
@@ -145,7 +182,9 @@ func loadSession(path string, isa kernel.ISA, threads int, inputs, outputs []str
 	var s *ort.DynamicAdvancedSession
 	if own == nil {
 		s, err = ort.NewDynamicAdvancedSession(path, inputs, outputs, opts)
-	} else if err = errors.Join(addOperators(opts), opts.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", filepath.Dir(path))); err == nil {
+	} else if err = tryKernels(); err != nil {
+		return nil, nil, err
+	} else if err = errors.Join(addOperators(opts), opts.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", own.folder)); err == nil {
 		s, err = ort.NewDynamicAdvancedSessionWithONNXData(model, inputs, outputs, opts)
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"ortserve/internal/testenv"
+	"ortserve/onnx/kernel"
 )
 
 // TestInspect: what is told of exporters' graphs, to a person and to a program.
@@ -96,7 +97,7 @@ func TestInspect(t *testing.T) {
 func TestInspectCached(t *testing.T) {
 	t.Setenv("ORTSERVE_ONNXRUNTIME", testenv.Runtime(t))
 	t.Setenv("ORTSERVE_HOME", t.TempDir())
-	f := func(name, folder string, rename map[string]string) {
+	f := func(name, folder string, rename map[string]string, own bool) {
 		t.Helper()
 		repo := filepath.Join(t.TempDir(), "models--org--repo")
 		commit := filepath.Join(repo, "snapshots", "c0ffee")
@@ -140,9 +141,12 @@ func TestInspectCached(t *testing.T) {
 		if code != 0 || !strings.Contains(out, "org/repo") {
 			t.Errorf("%s: %d %s %s", name, code, out, failure)
 		}
+		if best := kernel.Best(); own && best != 0 && !strings.Contains(out, best.String()+" (") {
+			t.Errorf("%s: other kernels than %s\n%s", name, best, out)
+		}
 	}
-	f("genai-llama-int4", ".", nil) // with model.onnx.data
-	f("optimum-llama-q4", "onnx", nil)
-	f("optimum-llama-q4", "onnx", map[string]string{"model_q4.onnx": "mine.onnx"})
-	f("optimum-llama-q4", ".", map[string]string{"model_q4.onnx": "mine.onnx"})
+	f("genai-llama-int4", ".", nil, true) // with model.onnx.data
+	f("optimum-llama-q4", "onnx", nil, false)
+	f("optimum-llama-q4", "onnx", map[string]string{"model_q4.onnx": "mine.onnx"}, false)
+	f("optimum-llama-q4", ".", map[string]string{"model_q4.onnx": "mine.onnx"}, false)
 }

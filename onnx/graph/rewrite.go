@@ -2,16 +2,23 @@ package graph
 
 import "fmt"
 
-// Rewrite returns the bytes of a model whose file is b, with nodes of its main graph replaced: each by what replace returns for it, nil for
-// the node as it is. All else stays as it is to the byte, also what this package does not read. Uses are opsets that replaced nodes need;
-// they are added where the model does not name their domain.
-func Rewrite(b []byte, replace func(*Node) *Node, uses ...Opset) ([]byte, error) {
+// Changes are what Rewrite does to the main graph of a model: the functions return what takes the place of a node or an initializer, nil for
+// what stays. Uses are opsets that new nodes need.
+type Changes struct {
+	Node        func(*Node) *Node
+	Initializer func(*Tensor) *Tensor
+	Uses        []Opset // added where the model does not name their domain
+}
+
+// Rewrite returns the bytes of a model whose file is b, with changes to its main graph. All else stays as it is to the byte, also what this
+// package does not read.
+func Rewrite(b []byte, c Changes) ([]byte, error) {
 	out := make([]byte, 0, len(b)+len(b)/8)
 	named := map[string]bool{}
 	err := fields(b, func(x field) error {
 		switch x.num {
 		case 7:
-			g, err := rewriteGraph(x, replace)
+			g, err := rewriteGraph(x, c)
 			if err != nil {
 				return err
 			}
@@ -30,7 +37,7 @@ func Rewrite(b []byte, replace func(*Node) *Node, uses ...Opset) ([]byte, error)
 	if err != nil {
 		return nil, fmt.Errorf("not a readable ONNX model: %w", err)
 	}
-	for _, o := range uses {
+	for _, o := range c.Uses {
 		if !named[o.Domain] {
 			out = appendBytes(out, 8, o.marshal())
 		}
@@ -38,20 +45,30 @@ func Rewrite(b []byte, replace func(*Node) *Node, uses ...Opset) ([]byte, error)
 	return out, nil
 }
 
-func rewriteGraph(x field, replace func(*Node) *Node) ([]byte, error) {
+func rewriteGraph(x field, c Changes) ([]byte, error) {
 	b, err := x.message()
 	if err != nil {
 		return nil, err
 	}
 	out := make([]byte, 0, len(b)+len(b)/8)
 	err = fields(b, func(x field) error {
-		if x.num == 1 {
+		switch {
+		case x.num == 1 && c.Node != nil:
 			n, err := one(x, readNode, maxDepth)
 			if err != nil {
 				return err
 			}
-			if n = replace(n); n != nil {
+			if n = c.Node(n); n != nil {
 				out = appendBytes(out, 1, n.marshal())
+				return nil
+			}
+		case x.num == 5 && c.Initializer != nil:
+			t, err := one(x, func(b []byte, _ int) (*Tensor, error) { return readTensor(b) }, maxDepth)
+			if err != nil {
+				return err
+			}
+			if t = c.Initializer(t); t != nil {
+				out = appendBytes(out, 5, t.marshal())
 				return nil
 			}
 		}
