@@ -1,12 +1,15 @@
 package test
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 
@@ -26,12 +29,12 @@ func TestDamagedStore(t *testing.T) {
 	if err := os.CopyFS(filepath.Join(root, "whole@latest"), from); err != nil {
 		t.Fatal(err)
 	}
-	whole := func() string {
-		return decode[struct{ Content string }](t, post(t, s.URL+"/completion", `{"model":"whole","prompt":"Hi","n_predict":24,"temperature":0}`)).Content
-	}
-	want, asked, stop := whole(), 0, make(chan struct{})
-	var client sync.WaitGroup
-	client.Go(func() {
+	const question = `{"model":"whole","prompt":"Hi","n_predict":24,"temperature":0}`
+	want := decode[struct{ Content string }](t, post(t, s.URL+"/completion", question)).Content
+	asked, stop := 0, make(chan struct{})
+	wrong := make(chan string, 1)
+	go func() {
+		defer close(wrong)
 		for {
 			select {
 			case <-stop:
@@ -39,12 +42,30 @@ func TestDamagedStore(t *testing.T) {
 			default:
 			}
 			asked++
-			if got := whole(); got != want {
-				t.Errorf("the whole model says %q, want %q", got, want)
+			resp, err := http.Post(s.URL+"/completion", "application/json", strings.NewReader(question)) //nolint:noctx // ends with the server
+			if err != nil {
+				wrong <- err.Error()
+				return
+			}
+			body, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			var got struct{ Content string }
+			if err == nil {
+				err = json.Unmarshal(body, &got)
+			}
+			if err != nil || got.Content != want {
+				wrong <- fmt.Sprintf("%d %s, %v", resp.StatusCode, body, err)
 				return
 			}
 		}
+	}()
+	ended := sync.OnceFunc(func() {
+		close(stop)
+		if said, failed := <-wrong; failed {
+			t.Errorf("the whole model says %s, want %q", said, want)
+		}
 	})
+	defer ended()
 	refused, answered := 0, 0
 	for round := range rounds {
 		for i, d := range testmodel.Damages {
@@ -69,7 +90,6 @@ func TestDamagedStore(t *testing.T) {
 			}
 		}
 	}
-	close(stop)
-	client.Wait()
+	ended()
 	t.Logf("%d models refused, %d answered; the whole one answered %d times beside them", refused, answered, asked)
 }

@@ -3,7 +3,9 @@ package simulate
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,12 +23,62 @@ func shape(name string, layers, hidden, heads, kvHeads, headSize, intermediate, 
 	return Shape{name, parameters, parameters * 4.25 / 8, layers * kvHeads * headSize * 2 * 4, layers * heads * headSize}
 }
 
-// TestTable prints what a measured machine, and larger ones, would do: first the bursts that `make bench-peers` measures, to be compared
-// with what it saw, then conversations with models and machines that are not here.
+// measured returns the tokens a second that the server gave so many clients, by the file of all numbers of a run of `make bench-peers`.
+func measured(t *testing.T, path string) map[int]float64 {
+	t.Helper()
+	var r struct {
+		Models []struct {
+			Title  string
+			Stages []struct {
+				Kind    string
+				Clients int
+				Series  []struct {
+					Rounds []struct {
+						Wall    float64 `json:"wall_s"`
+						Answers []struct{ Tokens int }
+					}
+				}
+			}
+		}
+	}
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(b, &r)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	rates := map[int]float64{}
+	for _, m := range r.Models {
+		for _, s := range m.Stages {
+			if !strings.Contains(m.Title, "1B") || s.Kind != "clients" {
+				continue
+			}
+			var all []float64
+			for _, round := range s.Series[0].Rounds {
+				n := 0
+				for _, a := range round.Answers {
+					n += a.Tokens
+				}
+				all = append(all, float64(n)/round.Wall)
+			}
+			slices.Sort(all)
+			rates[s.Clients] = all[len(all)/2]
+		}
+	}
+	return rates
+}
+
+// TestTable prints what a measured machine, and larger ones, would do: first the bursts that `make bench-peers` measures, which must be
+// near what it saw, then conversations with models and machines that are not here.
 func TestTable(t *testing.T) {
-	path := os.Getenv("ORTSERVE_SPEED")
-	if path == "" {
-		t.Skip("ORTSERVE_SPEED names no file that `ortserve bench --json` wrote of a model in the shape of Llama-3.2-1B")
+	path, peers := os.Getenv("ORTSERVE_SPEED"), os.Getenv("ORTSERVE_PEERS")
+	if path == "" || peers == "" {
+		t.Skip("ORTSERVE_SPEED names no file that `ortserve bench --json` wrote of a model in the shape of Llama-3.2-1B, or ORTSERVE_PEERS none of `make bench-peers`")
+	}
+	seen := measured(t, peers)
+	if len(seen) == 0 {
+		t.Fatalf("%s has no clients of the 1B shape", peers)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -43,10 +95,13 @@ func TestTable(t *testing.T) {
 	here := Machine{"here", float64(s.Threads), s.MemoryRead}
 	var w strings.Builder
 	fmt.Fprintf(&w, "%+v\n", c)
-	fmt.Fprintf(&w, "| clients | tokens/s | first token, ms | between tokens, ms |\n|---|---|---|---|\n")
-	for _, clients := range []int{1, 8, 16} {
+	fmt.Fprintf(&w, "| clients | tokens/s measured | simulated | first token, ms | between tokens, ms |\n|---|---|---|---|---|\n")
+	for _, clients := range slices.Sorted(maps.Keys(seen)) {
 		r := simulate(t, Setup{Cost: c, Slots: clients, MaxLen: 1024, Queue: 100, Replicas: 1}, Burst(1, clients, 1, 101, 64))
-		fmt.Fprintf(&w, "| %d | %.1f | %d | %.1f |\n", clients, r.Rate(), Percentile(r.First, 50).Milliseconds(), 1e3*Percentile(r.Between, 50).Seconds())
+		if ratio := r.Rate() / seen[clients]; ratio < 2.0/3 || ratio > 1.5 {
+			t.Errorf("%d clients: simulated %.1f tokens/s, measured %.1f", clients, r.Rate(), seen[clients])
+		}
+		fmt.Fprintf(&w, "| %d | %.1f | %.1f | %d | %.1f |\n", clients, seen[clients], r.Rate(), Percentile(r.First, 50).Milliseconds(), 1e3*Percentile(r.Between, 50).Seconds())
 	}
 	fmt.Fprintf(&w, "\n| model | machine | replicas | conversations/s | tokens/s | cached | first token, s: median, p95 | between tokens, ms: median, p95 |\n|---|---|---|---|---|---|---|---|\n")
 	for _, row := range []struct {

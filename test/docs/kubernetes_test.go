@@ -83,7 +83,7 @@ func TestKubernetes(t *testing.T) {
 	if !valid || strings.Count(said, " passed for resource ") != len(all) || len(all) != 5 {
 		t.Errorf("%d resources: %s", len(all), said)
 	}
-	for _, wrong := range [][2]string{{"periodSeconds: 2", "periodSecond: 2"}, {"replicas: 2", `replicas: "2"`}, {"maxUnavailable: 1", "maxUnavailible: 1"}} {
+	for _, wrong := range [][2]string{{"periodSeconds: 2", "periodSecond: 2"}, {"minReplicas: 2", `minReplicas: "2"`}, {"maxUnavailable: 1", "maxUnavailible: 1"}} {
 		if broken := bytes.Replace(text, []byte(wrong[0]), []byte(wrong[1]), 1); bytes.Equal(broken, text) {
 			t.Errorf("%q is nowhere", wrong[0])
 		} else if said, valid := validate(t, broken); valid || strings.Count(said, " passed for resource ") != len(all)-1 {
