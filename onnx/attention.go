@@ -51,7 +51,7 @@ func (r *rewriting) attention(n *graph.Node) *graph.Node {
 	switch {
 	case past.Type == graph.Float32:
 		own.OpType = kernel.Attention
-	case past.Type == graph.Int8 && n.Int("kv_cache_bit_width", 0) == 8 && n.Int("do_rotary", 0) == 1:
+	case past.Type == graph.Int8 && n.Int("kv_cache_bit_width", 0) == 8 && n.Int("do_rotary", 0) == 1 && scaled(n, "k_quant_type") && scaled(n, "v_quant_type"):
 		// The activations may be float16 all the same: the rotary tables are of their type.
 		if slices.ContainsFunc(rotaryTables(r.graph, input(cos)), func(t *graph.Tensor) bool { return t.Type != graph.Float32 }) {
 			return nil
@@ -70,4 +70,10 @@ func (r *rewriting) attention(n *graph.Node) *graph.Node {
 		graph.Int("local_window_size", n.Int("local_window_size", -1)), graph.Int("isa", int64(r.isa)), graph.Int("threads", int64(r.threads)),
 	}
 	return own
+}
+
+// scaled says whether an attribute names the scales of an int8 cache: one, or one for each number of a head.
+func scaled(n *graph.Node, attribute string) bool {
+	a := n.Attribute(attribute)
+	return a != nil && (a.String == "PER_TENSOR" || a.String == "PER_CHANNEL")
 }

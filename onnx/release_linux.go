@@ -12,11 +12,16 @@ static void release_memory(void) {}
 */
 import "C"
 
-import "runtime/debug"
+import (
+	"runtime/debug"
+
+	"ortserve/onnx/kernel"
+)
 
 // ReleaseMemory gives the system back what closed sessions leave in the process. The C library keeps freed pages in the arenas of all
 // threads that ever allotted some, and Go returns its own by and by.
 func ReleaseMemory() {
+	kernel.Release()
 	C.release_memory()
 	debug.FreeOSMemory()
 }

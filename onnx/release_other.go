@@ -2,7 +2,14 @@
 
 package onnx
 
-import "runtime/debug"
+import (
+	"runtime/debug"
 
-// ReleaseMemory gives the system back what Go keeps of what is used no more.
-func ReleaseMemory() { debug.FreeOSMemory() }
+	"ortserve/onnx/kernel"
+)
+
+// ReleaseMemory gives the system back what closed sessions leave in the process.
+func ReleaseMemory() {
+	kernel.Release()
+	debug.FreeOSMemory()
+}

@@ -73,6 +73,8 @@ const char *attention_check(const attention *a) {
 			if (at < 0 || at >= a->positions) return "a position is beyond the rotary caches";
 		}
 	}
+	// Of a prompt without a past the first position counts, see prepare_token.
+	if (a->position_ids && a->turned && a->tokens == a->total && a->position_ids[0] > a->positions - a->tokens) return "a position is beyond the rotary caches";
 	return NULL;
 }
 

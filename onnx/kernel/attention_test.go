@@ -320,3 +320,29 @@ func TestSameBits(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedPositions: positions that are beyond the rotary caches are refused, those too that follow from the first one.
+func TestRefusedPositions(t *testing.T) {
+	const tokens, positions, turned = 4, 8, 16
+	f := func(total int, ids []int64, refused bool) {
+		t.Helper()
+		n := tokens * turned
+		a := attention{
+			batch: 1, tokens: tokens, heads: 1, kvHeads: 1, size: turned, pastRows: positions, rows: positions, total: total, scale: 1, turned: turned,
+			query: make([]float32, n), key: make([]float32, n), value: make([]float32, n), output: make([]float32, n),
+			lengths: []int32{int32(total - 1)}, cos: make([]float32, positions*turned/2), sin: make([]float32, positions*turned/2), positions: ids,
+		}
+		a.pastKey, a.pastValue = make([]byte, 4*positions*turned), make([]byte, 4*positions*turned)
+		a.presentKey, a.presentValue = a.pastKey, a.pastValue
+		for _, isa := range sets(t) {
+			if _, err := a.run(isa); (err != nil) != refused {
+				t.Errorf("positions %d of %d: %v, refused %v", ids, total, err, refused)
+			}
+		}
+	}
+	f(4, []int64{4, 0, 0, 0}, false)
+	f(4, []int64{5, 0, 0, 0}, true)
+	f(6, []int64{5, 6, 7, 0}, false)
+	f(6, []int64{5, 6, 8, 0}, true)
+	f(6, []int64{-1, 0, 0, 0}, true)
+}

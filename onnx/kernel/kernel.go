@@ -2,22 +2,21 @@ package kernel
 
 /*
 #cgo CFLAGS: -std=gnu11 -O3 -Wall -Wno-psabi
-#include <stdlib.h>
-#include <string.h>
+#include <stdio.h>
 #include "attention_tile.h"
 #include "kernel.h"
 
-// add_operators gives a session's options the operators. It returns what went wrong, for the caller to free.
-static char *add_operators(const void *table, void *options) {
+// add_operators gives a session's options the operators. Where it fails it returns 0 and writes why.
+static int add_operators(const void *table, void *options, char *why, size_t room) {
 	static void *domain; // of the process: sessions refer to it
 	ort_api api = table;
 	ort_status s = NULL;
 	if (!domain) s = kernel_domain(api, &domain);
 	if (!s) s = ort_add_domain(api)(options, domain);
-	if (!s) return NULL;
-	char *text = strdup(((const char *(*)(ort_status))api[2])(s)); // GetErrorMessage
-	((void (*)(ort_status))api[93])(s); // ReleaseStatus
-	return text;
+	if (!s) return 1;
+	snprintf(why, room, "%s", ort_error_text(api)(s));
+	ort_release_status(api)(s);
+	return 0;
 }
 */
 import "C"
@@ -90,10 +89,12 @@ var adding sync.Mutex
 func AddTo(table, options unsafe.Pointer) error {
 	adding.Lock()
 	defer adding.Unlock()
-	text := C.add_operators(table, options)
-	if text == nil {
+	var why [512]C.char
+	if C.add_operators(table, options, &why[0], C.size_t(len(why))) != 0 {
 		return nil
 	}
-	defer C.free(unsafe.Pointer(text))
-	return errors.New(C.GoString(text))
+	return errors.New(C.GoString(&why[0]))
 }
+
+// Release frees the memory that runs keep for the next one.
+func Release() { C.scratch_drop() }

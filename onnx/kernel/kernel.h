@@ -17,8 +17,8 @@ ort_status isa_read(ort_api api, const void *info, int *isa, int *threads);
 // free() frees them.
 void *memory_get(size_t size);
 
-// memory_drop tells the system that bytes of a mapped file are not needed for now: what is read again comes from the file. Other memory is
-// left alone.
+// memory_drop tells the system that bytes of a mapped file are not needed for now: what is read again comes from the file. Other memory, and
+// pages that somebody has written to, are left alone.
 void memory_drop(const void *data, size_t size);
 
 // spread calls f(data, i) for every i < n on so many threads, this one included.
@@ -28,11 +28,14 @@ void spread(int threads, void (*f)(void *, size_t), size_t n, void *data);
 void *scratch_get(size_t size);
 void scratch_put(void *);
 
+// scratch_drop frees what waits for the next run.
+void scratch_drop(void);
+
 // The operators.
 extern const ort_operator matmul_operator;
 const ort_operator *attention_operator(size_t i); // one for each type of the cache, then NULL
 
-// kernel_domain makes the domain of all operators.
-ort_status kernel_domain(ort_api api, void **domain);
+// kernel_domain makes the domain of all operators. Where that fails it makes none.
+ort_status kernel_domain(ort_api api, void **made);
 
 #endif

@@ -18,6 +18,22 @@ void *memory_get(size_t size) {
 }
 
 #ifdef __linux__
+// clean says whether whole pages [from, to) are all as the file has them: none is the process's own copy.
+static int clean(uintptr_t from, uintptr_t to, uintptr_t page) {
+	const uint64_t swapped = 1ull << 62, of_file = 1ull << 61, there = 1ull << 63; // Documentation/admin-guide/mm/pagemap.rst
+	uint64_t pages[512];
+	FILE *map = fopen("/proc/self/pagemap", "r");
+	int is = map && !fseeko(map, (off_t)(from / page * sizeof *pages), SEEK_SET);
+	for (uintptr_t left = (to - from) / page; is && left;) {
+		size_t n = left < 512 ? left : 512;
+		is = fread(pages, sizeof *pages, n, map) == n;
+		for (size_t i = 0; is && i < n; i++) is = !(pages[i] & swapped) && (!(pages[i] & there) || (pages[i] & of_file));
+		left -= n;
+	}
+	if (map) fclose(map);
+	return is;
+}
+
 void memory_drop(const void *data, size_t size) {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)data + page - 1) & ~(page - 1), to = ((uintptr_t)data + size) & ~(page - 1);
 	FILE *maps = from < to ? fopen("/proc/self/maps", "r") : NULL; // proc_pid_maps(5)
@@ -28,7 +44,7 @@ void memory_drop(const void *data, size_t size) {
 		unsigned long begin, end, inode;
 		char mode[5];
 		if (sscanf(line, "%lx-%lx %4s %*x %*s %lu", &begin, &end, mode, &inode) != 4 || end <= from) continue;
-		if (begin <= from && to <= end && inode && mode[3] == 'p') madvise((void *)from, to - from, MADV_DONTNEED);
+		if (begin <= from && to <= end && inode && mode[3] == 'p' && clean(from, to, page)) madvise((void *)from, to - from, MADV_DONTNEED);
 		break;
 	}
 	free(line);
@@ -78,3 +94,5 @@ void *scratch_get(size_t size) {
 void scratch_put(void *scratch) {
 	if (scratch) free(atomic_exchange(&spare, (size_t *)((char *)scratch - CACHE_LINE)));
 }
+
+void scratch_drop(void) { free(atomic_exchange(&spare, NULL)); }

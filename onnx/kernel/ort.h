@@ -44,6 +44,8 @@ struct ort_operator {
 // The functions by their places in the table.
 #define ORT_CALL(api, place, ...) (((ort_status (*)(__VA_ARGS__))(api)[place]))
 #define ort_create_status(api) (((ort_status (*)(int, const char *))(api)[0]))
+#define ort_error_text(api) (((const char *(*)(ort_status))(api)[2]))
+#define ort_release_status(api) (((void (*)(ort_status))(api)[93]))
 #define ort_create_domain(api) ORT_CALL(api, 26, const char *, void **)
 #define ort_add_operator(api) ORT_CALL(api, 27, void *, const ort_operator *)
 #define ort_add_domain(api) ORT_CALL(api, 28, void *options, void *domain)
