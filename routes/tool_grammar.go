@@ -79,8 +79,11 @@ func callsGrammar(format toolcall.Format, tools []tool, t *toolbox) (*grammar.Gr
 
 // textOr is the grammar of a text in which nothing is read as a call, after which calls may come.
 func textOr(format toolcall.Format, calls *grammar.Grammar) (*grammar.Grammar, error) {
-	if format == toolcall.Llama || format == toolcall.Mistral { // no line begins with a bracket
-		const line = `[\t\r ]*([^{\[\s][^\n]*)?`
+	if format == toolcall.Llama || format == toolcall.Mistral { // no line begins as a call does
+		line := `[\t\r ]*([^{\s][^\n]*)?`
+		if format == toolcall.Mistral {
+			line = `[\t\r ]*([^{\[\s][^\n]*)?`
+		}
 		lines, err := grammar.Regex("(" + line + `\n)*`)
 		if err != nil {
 			return nil, err

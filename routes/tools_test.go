@@ -418,6 +418,8 @@ func TestStrictTools(t *testing.T) {
 		f(source, "No", `,"guided_choice":["Nono"]`, `"content":"Nono"`)
 		f(source, begin+"Rome"+end, `,"guided_choice":["Nono"]`, call)
 	}
+	// Where calls are objects alone, a line of text may begin with a list, a link or a reference.
+	f(llamaTemplate, "[1] A.\n [b](c)\n[{}]", "", `"content":"[1]A.[b](c)[{}]"`)
 }
 
 // TestFormatBesideTools: where a request wants a format and offers tools, the answer is a call or has the format; a call that is forced comes first.
