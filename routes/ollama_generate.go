@@ -11,6 +11,7 @@ import (
 	"ortserve/engine"
 	"ortserve/pool"
 	"ortserve/template"
+	"ortserve/template/thinking"
 	"ortserve/template/toolcall"
 )
 
@@ -116,9 +117,15 @@ func (g *generation) generatePrompt(req *generateRequest) (prompt []int32, gone 
 		messages = append(messages, template.Message{Role: "system", Content: req.system})
 	}
 	messages = append(messages, template.Message{Role: "user", Content: req.prompt})
+	if err := g.canThink(&req.think); err != nil {
+		return nil, cut{}, err
+	}
 	switch {
 	case req.raw || g.Template == nil && len(messages) == 1 && len(req.context) == 0:
 		prompt = g.rawPrompt(req.prompt)
+		if req.think.on { // no template is told; but the thoughts come apart
+			g.place = thinking.Begun(req.prompt)
+		}
 	case len(req.context) > 0:
 		prompt, err = g.nextTurn(req.context, conversation{messages: messages, think: req.think})
 	case req.truncate:

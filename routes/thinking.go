@@ -30,13 +30,21 @@ func (t *thinkWish) want(effort string) {
 // thinks says whether the model thinks before it answers.
 func (g *generation) thinks() bool { return thinking.Detect(g.Model.ChatTemplate) }
 
+// canThink refuses a request that must have thoughts, of a model that cannot think.
+func (g *generation) canThink(wish *thinkWish) error {
+	if wish.must && wish.on && !g.thinks() {
+		return notSupported("think", "%s does not support thinking", quote(g.name))
+	}
+	return nil
+}
+
 // thinkVariables returns what the template is told of thinking. What chat_template_kwargs says stands.
 func (g *generation) thinkVariables(conv conversation) (map[string]any, error) {
 	wish := conv.think
+	if err := g.canThink(&wish); err != nil {
+		return nil, err
+	}
 	if !g.thinks() {
-		if wish.must && wish.on {
-			return nil, notSupported("think", "%s does not support thinking", quote(g.name))
-		}
 		return conv.variables, nil
 	}
 	if wish.budget != "" {

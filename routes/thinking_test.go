@@ -69,6 +69,30 @@ func TestThinkingRefused(t *testing.T) {
 	f(r1Template, anthropic, `,"thinking":{"type":"x"}`, `thinking.type must be`)
 }
 
+// TestThinkingOfGenerate: what think does in /api/generate, which may have no template to tell.
+func TestThinkingOfGenerate(t *testing.T) {
+	const refused = `{"error":"\"tiny:1b\" does not support thinking"`
+	noTemplate := func(w *world, _ *Options) { w.pool.List()[0].ChatTemplate = "" }
+	f := func(set func(*world, *Options), answer, more, want string) {
+		t.Helper()
+		w := newWorld(t, answer, set)
+		if r := w.post("/api/generate", `{"model":"tiny:1b","stream":false,"options":{"num_predict":60}`+more+`}`); !strings.Contains(r.body, want) {
+			t.Errorf("%s: %d %s, want %s", more, r.status, r.body, want)
+		}
+	}
+	hermes, r1 := withTemplate(hermesTemplate), withTemplate(r1Template)
+	f(hermes, "Yes.", `,"prompt":"hi","think":true`, refused)
+	f(hermes, "Yes.", `,"prompt":"hi","raw":true,"think":"low"`, refused)
+	f(hermes, "Yes.", `,"prompt":"hi","raw":true,"think":false`, `"response":"Yes."`)
+	f(noTemplate, "Yes.", `,"prompt":"hi","think":true`, refused)
+	f(noTemplate, "Yes.", `,"prompt":"hi","think":false`, `"response":"Yes."`)
+	f(r1, "Hm.</think>Yes.", `,"prompt":"hi","think":true`, `"response":"Yes.","thinking":"Hm."`)
+	f(r1, "Hm.</think>Yes.", `,"prompt":"hi<think>\n","raw":true,"think":true`, `"response":"Yes.","thinking":"Hm."`)
+	f(r1, "<think>Hm.</think>Yes.", `,"prompt":"hi","raw":true,"think":"low"`, `"response":"Yes.","thinking":"Hm."`)
+	f(r1, "Yes.", `,"prompt":"hi<think></think>","raw":true,"think":true`, `"response":"Yes."`)
+	f(r1, "<think>Hm.</think>Yes.", `,"prompt":"hi","raw":true`, `"response":"<think>Hm.</think>Yes."`)
+}
+
 // TestThinkingShown: what tells clients that a model thinks.
 func TestThinkingShown(t *testing.T) {
 	for source, thinks := range map[string]bool{r1Template: true, qwenTemplate: true, hermesTemplate: false} {

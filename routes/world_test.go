@@ -180,9 +180,11 @@ func newWorld(t *testing.T, answer string, set ...func(*world, *Options)) *world
 		if err != nil {
 			return nil, err
 		}
-		tmpl, err := template.Parse(m.ChatTemplate, tok.SpecialTokens())
-		if err != nil {
-			return nil, err
+		var tmpl *template.Template
+		if m.ChatTemplate != "" {
+			if tmpl, err = template.Parse(m.ChatTemplate, tok.SpecialTokens()); err != nil {
+				return nil, err
+			}
 		}
 		e := engine.New(w.model, engine.Options{Queue: o.Queue, Logger: slog.New(slog.DiscardHandler)})
 		return &pool.Loaded{
