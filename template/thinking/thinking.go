@@ -68,11 +68,13 @@ func Skip(at Place) string {
 
 const space = " \t\r\n"
 
-// Splitter splits an answer that comes in parts. It is for one answer and one goroutine.
+// Splitter splits an answer that comes in parts. It is for one answer and one goroutine. The time it takes grows with the answer's length,
+// however it is cut.
 type Splitter struct {
-	at   Place
-	held string // white space, or what may become a tag
-	trim bool   // white space that comes next is left out
+	at    Place
+	space strings.Builder // white space that waits for what comes after it
+	held  string          // after it, a beginning of a tag
+	trim  bool            // white space that comes next is left out
 }
 
 // NewSplitter returns a splitter of an answer that begins there.
@@ -83,30 +85,17 @@ func (s *Splitter) At() Place { return s.at }
 
 // Write takes the next part and returns what of the thoughts and of the answer is sure.
 func (s *Splitter) Write(text string) (thoughts, answer string) {
-	s.held += text
+	text = s.held + text
+	s.held = ""
 	if s.at == Before {
-		switch begun := strings.TrimLeft(s.held, space); {
-		case strings.HasPrefix(begun, Open):
-			s.at, s.held, s.trim = Inside, begun[len(Open):], true
-		case strings.HasPrefix(Open, begun):
-			return "", ""
-		default:
-			s.at = Answer
-		}
+		text = s.before(text)
 	}
 	if s.at == Inside {
-		s.skip()
-		if before, after, closed := strings.Cut(s.held, Close); closed {
-			thoughts = strings.TrimRight(before, space)
-			s.at, s.held, s.trim = Answer, after, true
-		} else {
-			sure := len(strings.TrimRight(s.held[:len(s.held)-partOf(s.held, Close)], space))
-			thoughts, s.held = s.held[:sure], s.held[sure:]
-			return thoughts, ""
-		}
+		thoughts, text = s.inside(text)
 	}
-	s.skip()
-	answer, s.held = s.held, ""
+	if s.at == Answer {
+		answer = s.skip(text)
+	}
 	return thoughts, answer
 }
 
@@ -115,17 +104,67 @@ func (s *Splitter) End() (thoughts, answer string) {
 	held := s.held
 	s.held = ""
 	if s.at == Inside {
-		return strings.TrimRight(held, space), ""
+		return s.follow(held), ""
 	}
-	return "", held
+	return "", s.take() + held
+}
+
+// before takes what comes before anything has been said, and returns what is known to be after that.
+func (s *Splitter) before(text string) string {
+	begun := strings.TrimLeft(text, space)
+	s.space.WriteString(text[:len(text)-len(begun)])
+	switch {
+	case strings.HasPrefix(begun, Open):
+		s.at, s.trim = Inside, true
+		s.space.Reset()
+		return begun[len(Open):]
+	case strings.HasPrefix(Open, begun):
+		s.held = begun
+		return ""
+	}
+	s.at = Answer
+	return s.take() + begun
+}
+
+// inside takes what comes after the thoughts have begun, and returns what of them is sure, and what follows them.
+func (s *Splitter) inside(text string) (thoughts, after string) {
+	text = s.skip(text)
+	if before, after, closed := strings.Cut(text, Close); closed {
+		thoughts = s.follow(strings.TrimRight(before, space))
+		s.at, s.trim = Answer, true
+		s.space.Reset()
+		return thoughts, after
+	}
+	whole := len(text) - partOf(text, Close)
+	sure := strings.TrimRight(text[:whole], space)
+	thoughts = s.follow(sure)
+	s.space.WriteString(text[len(sure):whole])
+	s.held = text[whole:]
+	return thoughts, ""
+}
+
+// follow returns a text with the white space that waited for it. Nothing makes it wait on.
+func (s *Splitter) follow(text string) string {
+	if text == "" {
+		return ""
+	}
+	return s.take() + text
+}
+
+// take returns the white space that waits.
+func (s *Splitter) take() string {
+	waiting := s.space.String()
+	s.space.Reset()
+	return waiting
 }
 
 // skip leaves out white space where it comes after a tag.
-func (s *Splitter) skip() {
+func (s *Splitter) skip(text string) string {
 	if s.trim {
-		s.held = strings.TrimLeft(s.held, space)
-		s.trim = s.held == ""
+		text = strings.TrimLeft(text, space)
+		s.trim = text == ""
 	}
+	return text
 }
 
 // partOf is the length of the longest end of s with which tag begins.

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // whole splits an answer that is all there, by regular expressions.
@@ -90,6 +91,39 @@ func TestSplitterRandom(t *testing.T) {
 		a, b = a+x, b+y
 		if wantA, wantB := whole(at, s); a != wantA || b != wantB {
 			t.Fatalf("%d %q: %q and %q, want %q and %q", at, s, a, b, wantA, wantB)
+		}
+	}
+}
+
+// White space without end, byte by byte, is not looked at again and again: a guard against that alone, which would take minutes.
+func TestSplitterWhiteSpace(t *testing.T) {
+	const n = 1 << 20
+	for begun, at := range map[string]Place{"": Before, "<think>x": Before, "x<": Inside, "x</think>y": Inside} {
+		s := NewSplitter(at)
+		thoughts, answer := s.Write(begun)
+		var a, b strings.Builder
+		a.WriteString(thoughts)
+		b.WriteString(answer)
+		end := time.Now().Add(20 * time.Second)
+		for i := range n {
+			if thoughts, answer := s.Write(" \n"[i%2 : i%2+1]); thoughts+answer != "" {
+				a.WriteString(thoughts)
+				b.WriteString(answer)
+			}
+			if i%1024 == 0 && time.Now().After(end) {
+				t.Fatalf("%q: %d bytes of white space took 20 s", begun, i)
+			}
+		}
+		for _, more := range []string{"z", ""} {
+			thoughts, answer := s.Write(more)
+			if more == "" {
+				thoughts, answer = s.End()
+			}
+			a.WriteString(thoughts)
+			b.WriteString(answer)
+		}
+		if wantA, wantB := whole(at, begun+strings.Repeat(" \n", n/2)+"z"); a.String() != wantA || b.String() != wantB {
+			t.Errorf("%q: %d and %d bytes, want %d and %d", begun, a.Len(), b.Len(), len(wantA), len(wantB))
 		}
 	}
 }

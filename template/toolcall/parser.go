@@ -52,7 +52,7 @@ const (
 	afterTag          // held is the tag and white space
 	inJSON            // held ends with JSON that is not complete
 	inArguments       // of a call whose arguments are handed on as they come
-	inEnd             // held is white space and what may be the tag that closes a call
+	inEnd             // held is what may be the tag that closes a call
 	inList            // after a call of a list of calls whose arguments are handed on as they come
 )
 
@@ -220,14 +220,15 @@ func (p *Parser) inArguments(c byte) {
 }
 
 func (p *Parser) inEnd(c byte) {
+	if p.held.Len() == 0 && isSpace(c) {
+		return // left out, as all white space after a call
+	}
 	p.held.WriteByte(c)
-	held := p.held.String()
-	tag := strings.TrimLeft(held, " \t\r\n")
-	switch {
-	case tag == closeTag:
+	switch held := p.held.String(); {
+	case held == closeTag:
 		p.held.Reset()
 		p.state = inText
-	case !strings.HasPrefix(closeTag, tag):
+	case !strings.HasPrefix(closeTag, held):
 		p.retry(held)
 	}
 }

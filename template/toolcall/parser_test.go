@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -198,4 +199,21 @@ func FuzzParser(f *testing.F) {
 			t.Errorf("%q became %q %q", s, text, calls)
 		}
 	})
+}
+
+// White space after a call, byte by byte, is not looked at again and again: a guard against that alone, which would take minutes.
+func TestParserWhiteSpace(t *testing.T) {
+	p := NewParser(Hermes, []string{"now"}, false)
+	pieces := p.Write("<tool_call>{\"name\": \"now\", \"arguments\": {}}")
+	end := time.Now().Add(20 * time.Second)
+	for i := range 1 << 20 {
+		pieces = append(pieces, p.Write(" \n"[i%2:i%2+1])...)
+		if i%1024 == 0 && time.Now().After(end) {
+			t.Fatalf("%d bytes of white space took 20 s", i)
+		}
+	}
+	text, calls := folded(t, append(append(pieces, p.Write("</tool_call> x")...), p.Close()...))
+	if text != "x" || !cmp.Equal(calls, []string{"now {}"}) {
+		t.Errorf("%q %q", text, calls)
+	}
 }
