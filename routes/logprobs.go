@@ -161,6 +161,13 @@ func (h heldLogprobs) take(choice int) []sample.Logprobs {
 	return l
 }
 
+// drop leaves out the first n of an answer's, or as many as are held, and returns how many that were.
+func (h heldLogprobs) drop(choice, n int) int {
+	n = min(n, len(h[choice]))
+	h[choice] = h[choice][n:]
+	return n
+}
+
 // completionLogprobs is the older form, of /v1/completions. Offsets count characters from the beginning of the choice's text.
 type completionLogprobs struct {
 	Tokens        []string   `json:"tokens"`

@@ -13,6 +13,7 @@ import (
 type responseFrames struct {
 	spelling
 	held     heldLogprobs
+	dropped  int            // log-probabilities of thoughts, which are left out
 	logprobs []tokenLogprob // of the last item
 	response response
 	id       string // of the request
@@ -28,7 +29,7 @@ func (f *responseFrames) whole(answers []answer, u engine.Usage) any {
 	thoughts, text, calls := f.calls.read(0, answers[0])
 	if thoughts != "" {
 		f.items = append(f.items, f.reasoning())
-		f.fill(thoughts, answers[0].finish != engine.FinishLength || text != "" || len(calls) > 0)
+		f.fill(thoughts, f.thought(answers[0].finish))
 	}
 	f.logprobs = f.tokens(answers[0].logprobs[min(f.calls.thought(), len(answers[0].logprobs)):]) // the message's
 	if text != "" || len(calls) == 0 {
@@ -81,6 +82,11 @@ func (f *responseFrames) fill(text string, whole bool) {
 	default:
 		item.Arguments = &text
 	}
+}
+
+// thought says whether the thoughts are whole: the answer has not been cut inside them.
+func (f *responseFrames) thought(reason engine.FinishReason) bool {
+	return reason != engine.FinishLength || !f.calls.thinking(0)
 }
 
 // finish fills in what is known at the end.
@@ -144,7 +150,9 @@ func (f *responseFrames) shut(w *frameWriter, whole bool) {
 	if len(f.items) == 0 || f.items[len(f.items)-1].Status != "in_progress" {
 		return
 	}
-	f.logprobs = append(f.logprobs, f.tokens(f.held.take(0))...)
+	if f.items[len(f.items)-1].Type != "reasoning" { // after which the message's are held
+		f.logprobs = append(f.logprobs, f.tokens(f.held.take(0))...)
+	}
 	at, text := len(f.items)-1, f.text.String()
 	f.fill(text, whole)
 	item := &f.items[at]
@@ -180,13 +188,14 @@ func (f *responseFrames) event(w *frameWriter, _ int, ev engine.Event) {
 		}
 	}
 	f.held.add(0, ev.Logprobs)
-	for _, p := range f.calls.pieces(0, ev) {
+	pieces := f.calls.pieces(0, ev)
+	f.dropped += f.held.drop(0, f.calls.thought()-f.dropped)
+	for _, p := range pieces {
 		switch p.Kind {
 		case toolcall.Thought:
 			if len(f.items) == 0 {
 				f.open(w, f.reasoning())
 			}
-			f.held.take(0) // log-probabilities are the message's
 			f.add(w, p.Text, responseEvent{Type: "response.reasoning_text.delta"})
 		case toolcall.Text:
 			if n := len(f.items); n == 0 || f.items[n-1].Type != "message" {
@@ -208,6 +217,7 @@ func (f *responseFrames) event(w *frameWriter, _ int, ev engine.Event) {
 
 func (f *responseFrames) end(w *frameWriter, u engine.Usage) {
 	if n := len(f.items); n == 0 || f.items[n-1].Type == "reasoning" {
+		f.shut(w, f.thought(f.ended))
 		f.open(w, f.message())
 	}
 	f.shut(w, f.ended != engine.FinishLength)

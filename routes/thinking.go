@@ -8,6 +8,7 @@ import (
 
 	"ortserve/grammar"
 	"ortserve/template/thinking"
+	"ortserve/tokenize"
 )
 
 // thinkWish is what a request says of the thoughts that some models write before their answer.
@@ -201,21 +202,29 @@ func readAnthropicThinking(at string, v value, t *thinkWish) error {
 	return nil
 }
 
-// countThoughts says how many of an answer's tokens are thoughts, their tags with them.
-func (g *generation) countThoughts(at thinking.Place, tokens []int32) int {
-	if at == thinking.Answer {
-		return 0
-	}
-	s, text, n := thinking.NewSplitter(at), g.Tokenizer.NewStream(true), 0
+// thoughtCount counts the tokens of an answer that are thoughts, their tags with them.
+type thoughtCount struct {
+	split *thinking.Splitter
+	text  *tokenize.Stream
+	seen  int
+	n     int
+}
+
+func (g *generation) newThoughtCount(at thinking.Place) *thoughtCount {
+	return &thoughtCount{split: thinking.NewSplitter(at), text: g.Tokenizer.NewStream(true)}
+}
+
+// add takes the answer's next tokens.
+func (c *thoughtCount) add(tokens []int32) {
 	for i := range tokens {
-		before := s.At()
-		_, _ = s.Write(text.Next(tokens[i : i+1]))
-		if before == thinking.Inside || s.At() == thinking.Inside {
-			n = i + 1
+		before := c.split.At()
+		if before == thinking.Answer {
+			return
 		}
-		if s.At() == thinking.Answer {
-			break
+		_, _ = c.split.Write(c.text.Next(tokens[i : i+1]))
+		c.seen++
+		if before == thinking.Inside || c.split.At() == thinking.Inside {
+			c.n = c.seen
 		}
 	}
-	return n
 }

@@ -31,7 +31,7 @@ type callReader struct {
 	place     thinking.Place             // where the answers begin
 	hidden    bool                       // thoughts are not sent
 	splitters map[int]*thinking.Splitter // of each answer, where thoughts may come before it
-	thoughts  map[int][]int32            // tokens of each that may be thoughts
+	counts    map[int]*thoughtCount      // likewise
 }
 
 // reader returns a reader of the answers to a request with these tools; the calls' ids begin with prefix.
@@ -39,7 +39,7 @@ func (g *generation) reader(t *toolbox, think *thinkWish, prefix, id string) *ca
 	r := &callReader{
 		format: g.format(), live: t.forced(), single: t.single,
 		prefix: prefix, id: id, parsers: map[int]*toolcall.Parser{}, wholes: map[int]int{},
-		g: g, place: g.place, hidden: think.hidden, splitters: map[int]*thinking.Splitter{}, thoughts: map[int][]int32{},
+		g: g, place: g.place, hidden: think.hidden, splitters: map[int]*thinking.Splitter{}, counts: map[int]*thoughtCount{},
 	}
 	if think.inText {
 		r.place = thinking.Answer
@@ -69,11 +69,9 @@ func (r *callReader) pieces(choice int, ev engine.Event) []toolcall.Piece {
 	s := r.splitters[choice]
 	if s == nil {
 		s = thinking.NewSplitter(r.place)
-		r.splitters[choice] = s
+		r.splitters[choice], r.counts[choice] = s, r.g.newThoughtCount(r.place)
 	}
-	if s.At() != thinking.Answer {
-		r.thoughts[choice] = append(r.thoughts[choice], ev.Tokens...)
-	}
+	r.counts[choice].add(ev.Tokens)
 	thought, text := s.Write(ev.Text)
 	if ev.Finish != "" {
 		restThought, restText := s.End()
@@ -87,13 +85,19 @@ func (r *callReader) pieces(choice int, ev engine.Event) []toolcall.Piece {
 	return append(pieces, r.answer(choice, ev)...)
 }
 
-// thought is how many tokens of all answers were thoughts.
+// thought is how many tokens of all answers, as far as they have come, were thoughts.
 func (r *callReader) thought() int {
 	n := 0
-	for _, tokens := range r.thoughts {
-		n += r.g.countThoughts(r.place, tokens)
+	for _, c := range r.counts {
+		n += c.n
 	}
 	return n
+}
+
+// thinking says whether an answer, as far as it has come, is inside its thoughts.
+func (r *callReader) thinking(choice int) bool {
+	s := r.splitters[choice]
+	return s != nil && s.At() == thinking.Inside
 }
 
 // answer returns what an event brings of the answer after the thoughts.
