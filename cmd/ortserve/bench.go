@@ -99,6 +99,7 @@ func measureSpeed(ctx context.Context, c *config.Bench, m *models.Model, log *sl
 	}
 	c.Slots, c.MaxLen = slices.Max(c.Batches), slices.Max(contexts)+c.Steps
 	reader := newMemoryReader(l.threads, readBytes)
+	l.memory = max(l.memory-readBytes, 1) // what it reads stays, beside the model
 	for range readPasses {
 		reader.pass()
 	}
@@ -114,7 +115,7 @@ func measureSpeed(ctx context.Context, c *config.Bench, m *models.Model, log *sl
 	}
 	r = &speed{
 		Processor: config.Processor(), Cores: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH,
-		Version: buildinfo.Version, ONNXRuntime: onnx.Version(), Device: session.Report().Device, Threads: l.threads,
+		Version: buildinfo.Version, ONNXRuntime: onnx.Version(), Device: session.Report().Device, Kernels: session.Report().Kernels, Threads: l.threads,
 		Deterministic: c.Deterministic, Model: m.Name, WeightBytes: weights.Bytes, Parameters: weights.Parameters, WeightBits: weights.Bits(),
 		KVToken: contract.TokenBytes(), Rounds: c.Rounds, Steps: c.Steps, When: time.Now().UTC().Truncate(time.Second),
 	}

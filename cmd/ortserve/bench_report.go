@@ -20,6 +20,7 @@ type speed struct {
 	Version       string    `json:"ortserve"`
 	ONNXRuntime   string    `json:"onnxruntime"`
 	Device        string    `json:"device"`
+	Kernels       string    `json:"kernels"`
 	Threads       int       `json:"threads"`
 	Deterministic bool      `json:"deterministic"`
 	Model         string    `json:"model"`
@@ -80,8 +81,8 @@ func (r *speed) write(out io.Writer) error {
 	if r.Deterministic {
 		mode = ", --deterministic"
 	}
-	fmt.Fprintf(out, "%s\n%s\nortserve %s, ONNX Runtime %s on %s%s, %s\n\n", r.machine(), r.model(),
-		r.Version, r.ONNXRuntime, r.Device, mode, r.When.Format("2006-01-02 15:04 MST"))
+	fmt.Fprintf(out, "%s\n%s\nortserve %s, ONNX Runtime %s on %s, kernels: %s%s, %s\n\n", r.machine(), r.model(),
+		r.Version, r.ONNXRuntime, r.Device, r.Kernels, mode, r.When.Format("2006-01-02 15:04 MST"))
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	line := func(cells ...string) { fmt.Fprintln(w, strings.Join(cells, "\t")+"\t") }
 	line("context", "prefill tok/s", "batch", "decode tok/s", "each", "ms a step", "of memory read")

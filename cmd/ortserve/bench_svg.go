@@ -17,8 +17,8 @@ func drawSpeed(out io.Writer, r *speed) error {
 			{Title: "Decode, all sequences together", X: "tokens of context", Y: "tokens a second", Lines: decodeLines(r)},
 			{Title: "Prefill", X: "tokens of context", Y: "tokens a second", Lines: prefillLine(r)},
 		},
-		Notes: [2]string{r.model(), fmt.Sprintf("ortserve %s, ONNX Runtime %s on %s, %s. Medians of %d steps and %d prompts.",
-			r.Version, r.ONNXRuntime, r.Device, r.When.Format("2006-01-02"), r.Steps, r.Rounds)},
+		Notes: [2]string{r.model(), fmt.Sprintf("ortserve %s, ONNX Runtime %s on %s, kernels: %s, %s. Medians of %d steps and %d prompts.",
+			r.Version, r.ONNXRuntime, r.Device, r.Kernels, r.When.Format("2006-01-02"), r.Steps, r.Rounds)},
 	}
 	return c.Write(out)
 }

@@ -44,7 +44,7 @@ func TestBench(t *testing.T) {
 	if err := d.Decode(&r); err != nil {
 		t.Fatal(err)
 	}
-	if r.Model != "tiny:latest" || r.Threads != 2 || r.Rounds != 2 || r.Steps != 4 || r.MemoryRead < 1e6 || !strings.HasPrefix(r.Device, "cpu") {
+	if r.Model != "tiny:latest" || r.Threads != 2 || r.Rounds != 2 || r.Steps != 4 || r.MemoryRead < 1e6 || !strings.HasPrefix(r.Device, "cpu") || r.Kernels == "" {
 		t.Errorf("%s", b)
 	}
 	// 2 layers: QKV 64x(64+2*32), o 64x64, gate, up and down 64x128 each unless the model says otherwise; a head of 64x512.

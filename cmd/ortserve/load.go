@@ -119,7 +119,12 @@ func (l *loader) plan(m *models.Model, provider string) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{provider: provider, contract: contract, chunk: max(l.config.Chunk, idleChunk)}
-	n := need{fixed: 2*m.Size + programBytes, slot: contract.SlotBytes, row: int64(contract.Vocab) * 4}
+	file, err := os.Stat(m.Graph)
+	if err != nil {
+		return nil, err
+	}
+	// While it is loaded, a graph whose weights are inside is there thrice more: the file, and what is made of it.
+	n := need{fixed: 2*m.Size + 3*file.Size() + programBytes, slot: contract.SlotBytes, row: int64(contract.Vocab) * 4}
 	if !contract.OneRow && contract.Keep == "" {
 		n.rows, n.whole = int64(p.chunk), contract.WholePrompts(l.config.Deterministic)
 	}
