@@ -95,8 +95,11 @@ func (s *Store) find(clean string) (*Model, error) {
 		return nil, err
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.cache[clean]; known.stamp == stamp {
+		return known.model, nil // described by two at once: the same files are the same model
+	}
 	s.cache[clean] = described{model: m, stamp: stamp}
-	s.mu.Unlock()
 	return m, nil
 }
 

@@ -225,3 +225,21 @@ func TestStoreConcurrent(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestFindAtOnce: whoever asks for a model first, all get the same one, which a pool takes for unchanged.
+func TestFindAtOnce(t *testing.T) {
+	for range 20 {
+		s, _ := store(t, "m@latest")
+		found := make([]*Model, 8)
+		var wait sync.WaitGroup
+		for i := range found {
+			wait.Go(func() { found[i], _ = s.Find("m") })
+		}
+		wait.Wait()
+		for _, m := range found {
+			if m == nil || m != found[0] {
+				t.Fatalf("several: %p and %p", m, found[0])
+			}
+		}
+	}
+}

@@ -23,7 +23,7 @@ const (
 type Log struct {
 	mu      sync.Mutex
 	changes []change
-	inodes  map[uint64]int // by the numbers of the directory that is passed on to
+	inodes  map[uint64]int // by the numbers of the directory that is passed on to; the root is not in it
 	next    int
 }
 

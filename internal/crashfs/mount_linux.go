@@ -27,7 +27,6 @@ func Mount(t testing.TB) (dir string, log *Log) {
 	if err != nil {
 		t.Skipf("no file system can be mounted here (it takes FUSE and the rights for it): %v", err)
 	}
-	log.inodes[top.StableAttr().Ino] = 0
 	t.Cleanup(func() {
 		if err := server.Unmount(); err != nil {
 			t.Errorf("unmount %s: %v", dir, err)
