@@ -164,7 +164,7 @@ type player struct {
 	gate    atomic.Pointer[chan struct{}] // nil: the model runs freely
 	entered atomic.Int32                  // runs that have begun
 	busy    bool                          // the model never becomes idle
-	runs    int                           // of the exchange
+	runs    atomic.Int64                  // of the exchange
 	fails   int                           // the run that fails, and all after it
 
 	template string
@@ -204,8 +204,8 @@ func newPlayer(t *testing.T, f *exchangeFile, set ...func(*world, *Options)) *pl
 					return context.Canceled
 				}
 			}
-			if p.runs++; p.runs >= p.fails {
-				return fmt.Errorf("run %d fails", p.runs)
+			if run := p.runs.Add(1); run >= int64(p.fails) {
+				return fmt.Errorf("run %d fails", run)
 			}
 			return nil
 		}
@@ -216,7 +216,7 @@ func newPlayer(t *testing.T, f *exchangeFile, set ...func(*world, *Options)) *pl
 // play returns the answer to an exchange. The texts of pieces tell where a stream waits for the next run.
 func (p *player) play(part *exchangePart) reply {
 	p.t.Helper()
-	p.runs = 0
+	p.runs.Store(0)
 	if answer, ok := part.setting("answer"); ok {
 		var err error
 		if p.model.answer, err = strconv.Unquote(answer); err != nil {

@@ -207,6 +207,7 @@ func TestManyAnswers(t *testing.T) {
 	f(`{"prompt":`+list(129, `"a"`)+`}`, 400, "129 prompts")
 	f(`{"prompt":"a","n":8}`, 503, "--queue") // two slots and a queue of one
 	f(`{"prompt":["a","b","c"],"n":2}`, 503, "--queue")
+	eventually(t, "what was refused has left its places", w.idle)
 	f(`{"prompt":["a","b","c"]}`, 200, `"index":2`)
 	eventually(t, "the slots are free", w.idle)
 }
