@@ -42,8 +42,8 @@ var messagesFields = newTable(
 		}},
 		variablesField(func(r *messagesRequest) *conversation { return &r.conversation }),
 		toolsRow(anthropicToolFields, func(r *messagesRequest) *toolbox { return &r.conversation.tools }),
-		{name: "thinking", schema: objectSchema, read: func(_ *decoder, at string, v value, r *messagesRequest) error {
-			return readAnthropicThinking(at, v, &r.conversation.think)
+		{name: "thinking", schema: anthropicThinkingFields.schema(), read: func(d *decoder, at string, v value, r *messagesRequest) error {
+			return readAnthropicThinking(d, at, v, &r.conversation.think)
 		}},
 		{name: "tool_choice", schema: anthropicChoiceFields.schema(), read: readAnthropicChoice},
 		formatField("output_format", "", func(r *messagesRequest) *sampling { return &r.sampling }),

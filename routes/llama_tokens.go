@@ -217,7 +217,8 @@ var applyTemplateFields = newTable([]field[applyTemplateRequest]{
 	generationPromptField(func(r *applyTemplateRequest) *bool { return &r.conversation.open }),
 	toolsField(func(r *applyTemplateRequest) *toolbox { return &r.conversation.tools }),
 	refusedField[applyTemplateRequest]("chat_template", "the model's own is used"),
-}, thinkFields(func(r *applyTemplateRequest) *thinkWish { return &r.conversation.think }))
+}, thinkFields(func(r *applyTemplateRequest) *thinkWish { return &r.conversation.think }),
+	inertFields[applyTemplateRequest]("include_reasoning", "reasoning_format")) // of the answer
 
 // templateAnswer is the answer of POST /apply-template.
 type templateAnswer struct {

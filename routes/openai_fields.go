@@ -152,6 +152,7 @@ var chatFields = newTable(
 	toolRows(chatToolFields, func(r *chatRequest) *toolbox { return &r.conversation.tools }),
 	refusedFields[chatRequest]("audio", "continue_final_message", "documents", "echo", "web_search_options"),
 	thinkFields(func(r *chatRequest) *thinkWish { return &r.conversation.think }),
+	thoughtFields(func(r *chatRequest) *thinkWish { return &r.conversation.think }),
 	inertFields[chatRequest]("prediction", "verbosity"),
 )
 

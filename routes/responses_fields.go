@@ -31,9 +31,7 @@ var responsesFields = newTable(
 	[]field[responsesRequest]{
 		textField("model", func(r *responsesRequest) *string { return &r.model }),
 		{name: "input", schema: contentSchema(inputFields.schema()), read: readInput},
-		{name: "reasoning", schema: objectSchema, read: func(_ *decoder, at string, v value, r *responsesRequest) error {
-			return readReasoning(at, v, &r.think)
-		}},
+		reasoningField(func(r *responsesRequest) *thinkWish { return &r.think }),
 		optionalText("instructions", func(r *responsesRequest) **string { return &r.instructions }),
 		boolField("stream", func(r *responsesRequest) *bool { return &r.stream }),
 		objectField("stream_options", newTable(inertFields[responsesRequest]("include_obfuscation"))),

@@ -104,32 +104,20 @@ func (g *generation) constrainAnswer(t *toolbox, s *sampling) error {
 	return nil
 }
 
-// thinkFields are the rows by which OpenAI's chat completions, and servers that took them over, say how to think.
+// thinkFields are the rows by which OpenAI's chat completions, and servers that took them over, say whether to think.
 func thinkFields[T any](of func(*T) *thinkWish) []field[T] {
-	budget := func(name string) field[T] {
-		return field[T]{name: name, schema: schema{"type": "integer"}, read: func(_ *decoder, at string, v value, r *T) error {
-			n, err := integer(at, v, -1, maxThoughts)
-			switch {
-			case err != nil:
-				return err
-			case n == 0:
-				of(r).want("none")
-			case n > 0:
-				of(r).budget = at
-			}
-			return nil
-		}}
-	}
 	return []field[T]{
-		{name: "reasoning_effort", schema: textSchema, read: func(_ *decoder, at string, v value, r *T) error { return readEffort(at, v, of(r)) }},
-		{name: "reasoning", schema: objectSchema, read: func(_ *decoder, at string, v value, r *T) error { return readReasoning(at, v, of(r)) }},
-		{name: "include_reasoning", schema: schema{"type": "boolean"}, read: func(_ *decoder, at string, v value, r *T) error {
-			if v.kind != kindBool {
-				return wrongType(at, "a boolean", v)
-			}
-			of(r).hidden = v.text == "false"
-			return nil
-		}},
+		effortField("reasoning_effort", of),
+		reasoningField(of),
+		thoughtLimitField("thinking_budget_tokens", of),
+		thoughtLimitField("thinking_token_budget", of),
+	}
+}
+
+// thoughtFields are the rows by which chat completions say where the thoughts go.
+func thoughtFields[T any](of func(*T) *thinkWish) []field[T] {
+	return []field[T]{
+		withoutField("include_reasoning", func(r *T) *bool { return &of(r).hidden }),
 		{name: "reasoning_format", schema: schema{"type": "string", "enum": []string{"auto", "deepseek", "none"}}, read: func(_ *decoder, at string, v value, r *T) error {
 			if v.kind != kindText || !slices.Contains([]string{"", "auto", "deepseek", "none"}, v.text) {
 				return invalid(at, "%s must be auto, deepseek or none", at)
@@ -137,35 +125,77 @@ func thinkFields[T any](of func(*T) *thinkWish) []field[T] {
 			of(r).inText = v.text == "none"
 			return nil
 		}},
-		budget("thinking_budget_tokens"),
-		budget("thinking_token_budget"),
 	}
+}
+
+// thoughtLimitField is a row of a limit of thoughts: 0 is none of them, -1 is no limit.
+func thoughtLimitField[T any](name string, of func(*T) *thinkWish) field[T] {
+	return field[T]{name: name, schema: integerSchema(-1, maxThoughts), read: func(_ *decoder, at string, v value, r *T) error {
+		n, err := integer(at, v, -1, maxThoughts)
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			of(r).want("none")
+		case n > 0:
+			of(r).budget = at
+		}
+		return nil
+	}}
 }
 
 // maxThoughts is the largest number that a field takes for a limit of thoughts.
 const maxThoughts = 1 << 31
 
-// readEffort reads how much to think.
-func readEffort(at string, v value, t *thinkWish) error {
-	if v.kind != kindText {
-		return wrongType(at, "a string", v)
-	}
-	if len(v.text) > 16 {
-		return invalid(at, "%s is %s, must be a word such as none, low, medium or high", at, quote(v.text))
-	}
-	t.want(v.text)
-	return nil
+// effortField is a row of how much to think.
+func effortField[T any](name string, of func(*T) *thinkWish) field[T] {
+	return field[T]{name: name, schema: textSchema, read: func(_ *decoder, at string, v value, r *T) error {
+		if v.kind != kindText {
+			return wrongType(at, "a string", v)
+		}
+		if len(v.text) > 16 {
+			return invalid(at, "%s is %s, must be a word such as none, low, medium or high", at, quote(v.text))
+		}
+		of(r).want(v.text)
+		return nil
+	}}
 }
 
-// readReasoning reads the object of OpenAI's responses, whose effort counts. A summary of thoughts is not made: they come as they are.
-func readReasoning(at string, v value, t *thinkWish) error {
-	if v.kind != kindObject {
-		return wrongType(at, "an object", v)
-	}
-	if effort := v.get("effort"); effort.kind != kindNull {
-		return readEffort(at+".effort", effort, t)
-	}
-	return nil
+// reasoning is the object of that name, of OpenAI's responses and of OpenRouter's chat completions.
+type reasoning struct {
+	think   thinkWish
+	enabled *bool
+}
+
+func (r *reasoning) wish() *thinkWish { return &r.think }
+
+// reasoningFields are its fields. A summary of thoughts is not made: they come as they are.
+var reasoningFields = newTable([]field[reasoning]{
+	effortField("effort", (*reasoning).wish),
+	thoughtLimitField("max_tokens", (*reasoning).wish),
+	boolField("exclude", func(r *reasoning) *bool { return &r.think.hidden }),
+	{name: "enabled", schema: schema{"type": "boolean"}, read: func(d *decoder, at string, v value, r *reasoning) error {
+		r.enabled = new(bool)
+		return boolField("", func(r *reasoning) *bool { return r.enabled }).read(d, at, v, r)
+	}},
+}, inertFields[reasoning]("generate_summary", "summary"))
+
+// reasoningField is the row of the object.
+func reasoningField[T any](of func(*T) *thinkWish) field[T] {
+	return field[T]{name: "reasoning", schema: reasoningFields.schema(), read: func(d *decoder, at string, v value, dst *T) error {
+		r := reasoning{think: *of(dst)}
+		if err := reasoningFields.object(d, at, v, &r); err != nil {
+			return err
+		}
+		if r.enabled != nil {
+			if r.think.set && r.think.on != *r.enabled {
+				return invalid(at+".enabled", "%s.enabled is %t, and another field says otherwise; send one of them", at, *r.enabled)
+			}
+			r.think.set, r.think.on = true, *r.enabled
+		}
+		*of(dst) = r.think
+		return nil
+	}}
 }
 
 // readThink reads Ollama's think: whether, or how much.
@@ -185,20 +215,38 @@ func readThink(at string, v value, t *thinkWish) error {
 	return nil
 }
 
-// readAnthropicThinking reads Anthropic's thinking, whose budget is an estimate there and has no effect here.
-func readAnthropicThinking(at string, v value, t *thinkWish) error {
-	if v.kind != kindObject {
-		return wrongType(at, "an object", v)
+// anthropicThinking is Anthropic's thinking.
+type anthropicThinking struct {
+	kind, display string
+}
+
+// anthropicThinkingFields are its fields. The budget is an estimate there and has no effect here.
+var anthropicThinkingFields = newTable([]field[anthropicThinking]{
+	textField("type", func(t *anthropicThinking) *string { return &t.kind }),
+	{name: "display", schema: schema{"type": "string", "enum": []string{"summarized", "omitted"}}, read: func(_ *decoder, at string, v value, t *anthropicThinking) error {
+		if !isText("summarized", "omitted")(v) { // what is summarized there comes as it is
+			return invalid(at, "%s must be summarized or omitted", at)
+		}
+		t.display = v.text
+		return nil
+	}},
+}, inertFields[anthropicThinking]("budget_tokens"))
+
+// readAnthropicThinking reads Anthropic's thinking.
+func readAnthropicThinking(d *decoder, at string, v value, t *thinkWish) error {
+	var of anthropicThinking
+	if err := anthropicThinkingFields.object(d, at, v, &of); err != nil {
+		return err
 	}
-	switch typ := v.get("type"); {
-	case isText("enabled", "adaptive")(typ):
+	switch of.kind {
+	case "enabled", "adaptive":
 		t.set, t.on = true, true
-	case isText("disabled")(typ):
+	case "disabled":
 		t.set = true
 	default:
 		return invalid(at+".type", "%s.type must be enabled, adaptive or disabled", at)
 	}
-	t.hidden = isText("omitted")(v.get("display"))
+	t.hidden = of.display == "omitted"
 	return nil
 }
 

@@ -34,6 +34,10 @@ func TestThinkingPrompt(t *testing.T) {
 	f(qwenTemplate, `,"reasoning_effort":"low"`, "")
 	f(qwenTemplate, `,"reasoning_effort":"none"`, "<think>\n\n</think>\n\n")
 	f(qwenTemplate, `,"reasoning":{"effort":"none"}`, "<think>\n\n</think>\n\n")
+	f(qwenTemplate, `,"reasoning":{"enabled":false}`, "<think>\n\n</think>\n\n")
+	f(qwenTemplate, `,"reasoning":{"effort":"none","enabled":false}`, "<think>\n\n</think>\n\n")
+	f(qwenTemplate, `,"reasoning":{"enabled":true,"effort":"low","summary":"auto"}`, "")
+	f(qwenTemplate, `,"reasoning":{"max_tokens":0}`, "<think>\n\n</think>\n\n")
 	f(qwenTemplate, `,"thinking_budget_tokens":0`, "<think>\n\n</think>\n\n")
 	f(qwenTemplate, `,"thinking_token_budget":0`, "<think>\n\n</think>\n\n")
 	f(qwenTemplate, `,"reasoning_effort":"none","chat_template_kwargs":{"enable_thinking":true}`, "")
@@ -66,7 +70,15 @@ func TestThinkingRefused(t *testing.T) {
 	f(r1Template, openai, `,"reasoning_effort":5`, `"param":"reasoning_effort"`)
 	f(r1Template, openai, `,"reasoning_format":"x"`, `"param":"reasoning_format"`)
 	f(r1Template, openai, `,"reasoning":"x"`, `"param":"reasoning"`)
+	f(r1Template, openai, `,"reasoning":{"effort":5}`, `"param":"reasoning.effort"`)
+	f(r1Template, openai, `,"reasoning":{"max_tokens":100}`, `"param":"reasoning.max_tokens"`)
+	f(hermesTemplate, openai, `,"reasoning":{"max_tokens":100,"exclude":true,"enabled":true}`, "")
+	f(r1Template, openai, `,"reasoning":{"enabled":false,"effort":"high"}`, `"param":"reasoning.enabled"`)
+	f(r1Template, openai, `,"reasoning":{"enabled":1}`, `"param":"reasoning.enabled"`)
+	f(r1Template, openai, `,"reasoning":{"exclude":1}`, `"param":"reasoning.exclude"`)
 	f(r1Template, anthropic, `,"thinking":{"type":"x"}`, `thinking.type must be`)
+	f(r1Template, anthropic, `,"thinking":{}`, `thinking.type must be`)
+	f(r1Template, anthropic, `,"thinking":{"type":"enabled","display":"x"}`, `thinking.display must be summarized or omitted`)
 }
 
 // TestThinkingOfGenerate: what think does in /api/generate, which may have no template to tell.
@@ -91,6 +103,27 @@ func TestThinkingOfGenerate(t *testing.T) {
 	f(r1, "<think>Hm.</think>Yes.", `,"prompt":"hi","raw":true,"think":"low"`, `"response":"Yes.","thinking":"Hm."`)
 	f(r1, "Yes.", `,"prompt":"hi<think></think>","raw":true,"think":true`, `"response":"Yes."`)
 	f(r1, "<think>Hm.</think>Yes.", `,"prompt":"hi","raw":true`, `"response":"<think>Hm.</think>Yes."`)
+}
+
+// TestThoughtsLeftOut: what leaves the thoughts out of an answer, and what of these objects means nothing here.
+func TestThoughtsLeftOut(t *testing.T) {
+	w := newWorld(t, "Hm.</think>Yes.", withTemplate(r1Template))
+	f := func(path, more string, out bool, ignored string) {
+		t.Helper()
+		r := w.post(path, `{"model":"tiny:1b",`+more+`}`)
+		if r.status != http.StatusOK || strings.Contains(r.body, "Hm.") == out || !strings.Contains(r.body, `"Yes."`) || r.header.Get("X-Ignored-Params") != ignored {
+			t.Errorf("%s %s: %d %s, ignored %s, want %v, %s", path, more, r.status, r.body, r.header.Get("X-Ignored-Params"), out, ignored)
+		}
+	}
+	const openai, responses, anthropic = "/v1/chat/completions", "/v1/responses", "/v1/messages"
+	f(openai, userAsks, false, "")
+	f(openai, userAsks+`,"include_reasoning":false`, true, "")
+	f(openai, userAsks+`,"reasoning":{"exclude":true}`, true, "")
+	f(openai, userAsks+`,"reasoning":{"exclude":false,"summary":"auto","x":1}`, false, "reasoning.x")
+	f(responses, `"input":"hi","reasoning":{"exclude":true}`, true, "")
+	f(responses, `"input":"hi","reasoning":{"generate_summary":"auto"}`, false, "")
+	f(anthropic, `"max_tokens":60,`+userAsks+`,"thinking":{"type":"enabled","budget_tokens":1024,"display":"omitted"}`, true, "")
+	f(anthropic, `"max_tokens":60,`+userAsks+`,"thinking":{"type":"enabled","display":"summarized","x":1}`, false, "thinking.x")
 }
 
 // TestThinkingShown: what tells clients that a model thinks.
