@@ -142,7 +142,7 @@ func (a attending) open(t testing.TB, path, kernels string, threads int) attendi
 	if a.positions {
 		in = append(in, "position_ids")
 	}
-	s, own, err := loadSession(path, isa, threads, in, []string{"output", "present_key", "present_value"}, opts)
+	s, own, err := loadSession(path, isa, threads, false, in, []string{"output", "present_key", "present_value"}, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

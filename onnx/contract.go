@@ -28,6 +28,7 @@ type Contract struct {
 
 	KVHeads, HeadSize int            // HeadSize counts elements of KVType: two numbers of 4 bits are one
 	KVType            graph.DataType // of the KV memory: float32, float16, bfloat16, int8 or uint8
+	HalfKV            bool           // KVType is float32, or was, and may be float16 where kernels of ours compute attention, see For
 	LogitsType        graph.DataType // float32, float16 or bfloat16
 	Vocab             int
 	OneRow            bool // logits are declared for one position alone, the last
@@ -101,6 +102,7 @@ func ReadContract(g *graph.Graph, h Hints) (*Contract, error) {
 	r.readKV(r.readInputs())
 	r.readLogits()
 	r.Contract.readOperators(g)
+	r.readHalf(g)
 	if r.paged {
 		r.errs = slices.Insert(r.errs, 0, errors.New("it has PagedAttention, which keeps its cache in blocks: "+
 			"only a cache [batch, heads, length, size] is supported (onnxruntime-genai's builder: without use_paged_attention)"))

@@ -127,7 +127,7 @@ func (p product) open(t testing.TB, path, kernels string, threads int) opened {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, own, err := loadSession(path, isa, threads, []string{"x"}, []string{"y"}, opts)
+	s, own, err := loadSession(path, isa, threads, false, []string{"x"}, []string{"y"}, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,8 +44,10 @@ func chooseKernels(o Options) (kernel.ISA, error) {
 type rewriting struct {
 	isa     kernel.ISA
 	threads int
+	half    bool // the cache becomes float16
 
 	graph    *graph.Graph
+	cache    map[string]bool          // the inputs and outputs that become float16
 	constant map[string]*graph.Tensor // initializers that no input replaces
 	replaced int
 
@@ -54,8 +56,9 @@ type rewriting struct {
 	paired    bool              // Contract.PairedRows of what is left
 }
 
-// rewriteFile returns the model at path with operators of ours, nil where no node is one that they can compute.
-func rewriteFile(path string, isa kernel.ISA, threads int) (_ []byte, _ *rewriting, err error) {
+// rewriteFile returns the model at path with operators of ours, nil where no node is one that they can compute. Half makes a float32 cache
+// float16, see Contract.HalfKV.
+func rewriteFile(path string, isa kernel.ISA, threads int, half bool) (_ []byte, _ *rewriting, err error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, nil, err
@@ -64,7 +67,12 @@ func rewriteFile(path string, isa kernel.ISA, threads int) (_ []byte, _ *rewriti
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &rewriting{isa: isa, threads: threads, graph: m.Graph, constant: map[string]*graph.Tensor{}}
+	r := &rewriting{isa: isa, threads: threads, half: half, graph: m.Graph, cache: map[string]bool{}, constant: map[string]*graph.Tensor{}}
+	for _, n := range m.Graph.Nodes {
+		if half && n.OpType == "GroupQueryAttention" && n.Domain == microsoft && ownAttention(m.Graph, n) == kernel.Attention {
+			r.cache[n.Inputs[3]], r.cache[n.Inputs[4]], r.cache[n.Outputs[1]], r.cache[n.Outputs[2]] = true, true, true, true
+		}
+	}
 	for _, t := range m.Graph.Initializers {
 		if m.Graph.Input(t.Name) == nil {
 			r.constant[t.Name] = t
@@ -73,7 +81,7 @@ func rewriteFile(path string, isa kernel.ISA, threads int) (_ []byte, _ *rewriti
 	if r.folder, r.locations, err = followLinks(path, m.Graph.Initializers); err != nil {
 		return nil, nil, nil //nolint:nilerr // ONNX Runtime refuses it with the graph's own file
 	}
-	b, err = graph.Rewrite(b, graph.Changes{Node: r.replace, Initializer: r.relocate, Uses: []graph.Opset{{Domain: kernel.Domain, Version: 1}}})
+	b, err = graph.Rewrite(b, graph.Changes{Node: r.replace, Initializer: r.relocate, Value: r.retype, Uses: []graph.Opset{{Domain: kernel.Domain, Version: 1}}})
 	if err != nil || r.replaced == 0 {
 		return nil, nil, err
 	}
@@ -84,6 +92,16 @@ func rewriteFile(path string, isa kernel.ISA, threads int) (_ []byte, _ *rewriti
 	left.readOperators(m.Graph)
 	r.paired = left.PairedRows
 	return b, r, nil
+}
+
+// retype returns v as float16 where it is of the cache and that becomes float16.
+func (r *rewriting) retype(v *graph.ValueInfo) *graph.ValueInfo {
+	if !r.cache[v.Name] {
+		return nil
+	}
+	half := *v
+	half.Type = graph.Float16
+	return &half
 }
 
 // replace returns the node that takes the place of n, nil where n stays.
@@ -171,11 +189,12 @@ func (r *rewriting) matMul(n *graph.Node) *graph.Node {
 	}
 }
 
-// loadSession lets ONNX Runtime load the graph at path, with kernels of ours where isa is one and the graph has nodes for them.
-func loadSession(path string, isa kernel.ISA, threads int, inputs, outputs []string, opts *ort.SessionOptions) (_ *ort.DynamicAdvancedSession, own *rewriting, err error) {
+// loadSession lets ONNX Runtime load the graph at path, with kernels of ours where isa is one and the graph has nodes for them. Half makes
+// its cache float16.
+func loadSession(path string, isa kernel.ISA, threads int, half bool, inputs, outputs []string, opts *ort.SessionOptions) (_ *ort.DynamicAdvancedSession, own *rewriting, err error) {
 	var model []byte
 	if isa != 0 {
-		if model, own, err = rewriteFile(path, isa, threads); err != nil {
+		if model, own, err = rewriteFile(path, isa, threads, half); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -200,10 +219,19 @@ func (r *runner) load(path string, opts *ort.SessionOptions, o Options) error {
 		return err
 	}
 	var own *rewriting
-	if r.session, own, err = loadSession(path, isa, o.Threads, r.contract.inputs(), r.contract.outputs(), opts); err != nil {
+	if r.contract, err = r.contract.For(o); err != nil {
+		return err
+	}
+	half := r.contract.HalfKV && r.contract.KVType == graph.Float16
+	if r.session, own, err = loadSession(path, isa, o.Threads, half, r.contract.inputs(), r.contract.outputs(), opts); err != nil {
 		return err
 	}
 	r.kernels = KernelsORT
+	if own == nil && half { // the file could not be rewritten, but ONNX Runtime takes it
+		c := *r.contract
+		c.KVType = graph.Float32
+		r.contract = &c
+	}
 	if own != nil {
 		r.kernels = fmt.Sprintf("%s (%d nodes)", isa, own.replaced)
 		c := *r.contract

@@ -16,6 +16,7 @@ type Options struct {
 	Profile         string // begin of the path of a file that ReadPlacement reads after Close; "": none. Runs are slower with it
 
 	Kernels string // of the processor: KernelsAuto or "", KernelsORT, or an instruction set that package kernel has
+	KV      string // what KV memory is made of: KVAuto, KVFloat32 or KVFloat16; "" is KVFloat32
 
 	Threads int  // of ONNX Runtime, the calling one included
 	Spin    bool // threads wait busily for work for a moment; wrong under a CPU quota

@@ -117,7 +117,7 @@ func measureSpeed(ctx context.Context, c *config.Bench, m *models.Model, log *sl
 		Processor: config.Processor(), Cores: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH,
 		Version: buildinfo.Version, ONNXRuntime: onnx.Version(), Device: session.Report().Device, Kernels: session.Report().Kernels, Threads: l.threads,
 		Deterministic: c.Deterministic, Model: m.Name, WeightBytes: weights.Bytes, Parameters: weights.Parameters, WeightBits: weights.Bits(),
-		KVToken: contract.TokenBytes(), Rounds: c.Rounds, Steps: c.Steps, When: time.Now().UTC().Truncate(time.Second),
+		KVToken: p.contract.TokenBytes(), Rounds: c.Rounds, Steps: c.Steps, When: time.Now().UTC().Truncate(time.Second),
 	}
 	b := &bencher{model: session, info: session.Info(), random: rand.New(rand.NewPCG(1, 2))}
 	said, finish := progressOf(progress, "measuring "+m.Name)

@@ -30,7 +30,7 @@ func TestBench(t *testing.T) {
 		t.Fatal(err)
 	}
 	figures, drawing := filepath.Join(t.TempDir(), "b.json"), filepath.Join(t.TempDir(), "b.svg")
-	code, out, failure := at("bench", dir, "--context", "600,30", "--batch", "3,1", "--rounds", "2", "--steps", "4", "--threads", "2", "--json", figures, "--svg", drawing)
+	code, out, failure := at("bench", dir, "--context", "600,30", "--batch", "3,1", "--rounds", "2", "--steps", "4", "--threads", "2", "--kv", "f32", "--json", figures, "--svg", drawing)
 	if code != 0 || !strings.Contains(failure, "measuring tiny:latest: 100 %") {
 		t.Fatalf("%d %s", code, failure)
 	}

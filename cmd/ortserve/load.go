@@ -118,6 +118,9 @@ func (l *loader) plan(m *models.Model, provider string) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if contract, err = contract.For(onnx.Options{Provider: provider, Kernels: l.config.Kernels, KV: l.config.KV}); err != nil {
+		return nil, err
+	}
 	p := &plan{provider: provider, contract: contract, chunk: max(l.config.Chunk, idleChunk)}
 	file, err := os.Stat(m.Graph)
 	if err != nil {
@@ -216,7 +219,7 @@ func stopTokens(m *models.Model, t *tokenize.Tokenizer) []int32 {
 // fingerprint names all that the bits of an answer depend on but the request.
 func (l *loader) fingerprint(m *models.Model, r onnx.Report) string {
 	h := sha256.New()
-	fmt.Fprintln(h, m.Digest, buildinfo.Version, onnx.Version(), r.Device, r.Kernels, l.config.ProviderOptions, instructions(), l.threads, l.config.Deterministic, l.config.Speculate)
+	fmt.Fprintln(h, m.Digest, buildinfo.Version, onnx.Version(), r.Device, r.Kernels, l.config.KV, l.config.ProviderOptions, instructions(), l.threads, l.config.Deterministic, l.config.Speculate)
 	return "fp_" + hex.EncodeToString(h.Sum(nil))[:12]
 }
 

@@ -76,7 +76,7 @@ func (l *loader) sessionOn(m *models.Model, provider string) (*plan, *onnx.Sessi
 // options are how a model's graph is opened as planned.
 func (l *loader) options(p *plan) onnx.Options {
 	return onnx.Options{
-		Provider: p.provider, Kernels: l.config.Kernels, ProviderOptions: l.config.ProviderOptions, Device: l.config.Device, Profile: l.profile,
+		Provider: p.provider, Kernels: l.config.Kernels, KV: l.config.KV, ProviderOptions: l.config.ProviderOptions, Device: l.config.Device, Profile: l.profile,
 		Threads: l.threads, Spin: l.spin, Slots: p.slots, MaxLen: p.maxLen, Chunk: p.chunk, Deterministic: l.config.Deterministic,
 	}
 }

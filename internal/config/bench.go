@@ -31,7 +31,7 @@ const (
 
 // ParseBench reads the flags of `ortserve bench` and the environment, as ParseServe does.
 func ParseBench(args []string, env func(string) string, out io.Writer) (*Bench, error) {
-	c := &Bench{Batches: []int{1, 2, 4, 8}, Rounds: 3, Steps: 32, Serve: Serve{Provider: "auto", Chunk: 256}}
+	c := &Bench{Batches: []int{1, 2, 4, 8}, Rounds: 3, Steps: 32, Serve: Serve{Provider: "auto", KV: "auto", Chunk: 256}}
 	f := c.flags()
 	err := f.parse(args, env)
 	if errors.Is(err, flag.ErrHelp) {

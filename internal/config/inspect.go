@@ -15,7 +15,7 @@ type Inspect struct {
 
 // ParseInspect reads the flags of `ortserve inspect` and the environment, as ParseServe does.
 func ParseInspect(args []string, env func(string) string, out io.Writer) (*Inspect, error) {
-	c := &Inspect{Serve: Serve{Provider: "auto", Kernels: "auto", Chunk: 256}}
+	c := &Inspect{Serve: Serve{Provider: "auto", Kernels: "auto", KV: "auto", Chunk: 256}}
 	f := newFlagSet("inspect")
 	f.operand = &c.Model
 	f.group = "Output"

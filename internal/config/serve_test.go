@@ -28,7 +28,7 @@ func environment(pairs ...string) func(string) string {
 
 func defaults() Serve {
 	return Serve{
-		Addr: "127.0.0.1:9112", Provider: "auto", Kernels: "auto", Chunk: 256, Queue: 128, QueueTokens: 131072, Speculate: true,
+		Addr: "127.0.0.1:9112", Provider: "auto", Kernels: "auto", KV: "auto", Chunk: 256, Queue: 128, QueueTokens: 131072, Speculate: true,
 		RequestTimeout: 10 * time.Minute, StallTimeout: 30 * time.Second, DrainDelay: 5 * time.Second, Drain: 20 * time.Second,
 		LogFormat: "text",
 	}
@@ -86,8 +86,8 @@ func TestParseServe(t *testing.T) {
 	f("--keep-alive 0", none, keep(0))
 	f("--max-len 4096", []string{"ORTSERVE_MAX_LEN=1024", "ORTSERVE_SLOTS=2"}, func(c *Serve) { c.MaxLen, c.Slots = 4096, 2 })
 	f("--max-len 0", []string{"ORTSERVE_MAX_LEN=1024"}, func(*Serve) {})
-	f("--onnxruntime /opt/libonnxruntime.so --provider cpu --kernels avx2 --threads 3", none, func(c *Serve) {
-		c.Runtime, c.Provider, c.Kernels, c.Threads = "/opt/libonnxruntime.so", "cpu", "avx2", 3
+	f("--onnxruntime /opt/libonnxruntime.so --provider cpu --kernels avx2 --kv f16 --threads 3", none, func(c *Serve) {
+		c.Runtime, c.Provider, c.Kernels, c.KV, c.Threads = "/opt/libonnxruntime.so", "cpu", "avx2", "f16", 3
 	})
 	f("--memory-limit 6GiB", none, func(c *Serve) { c.MemoryLimit = 6 << 30 })
 	f("--memory-limit 1.5gb", none, func(c *Serve) { c.MemoryLimit = 1_500_000_000 })

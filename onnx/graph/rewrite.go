@@ -2,11 +2,12 @@ package graph
 
 import "fmt"
 
-// Changes are what Rewrite does to the main graph of a model: the functions return what takes the place of a node or an initializer, nil for
-// what stays. Uses are opsets that new nodes need.
+// Changes are what Rewrite does to the main graph of a model: the functions return what takes the place of a node, an initializer or
+// a value (inputs, outputs, and what is said of those between), nil for what stays. Uses are opsets that new nodes need.
 type Changes struct {
 	Node        func(*Node) *Node
 	Initializer func(*Tensor) *Tensor
+	Value       func(*ValueInfo) *ValueInfo
 	Uses        []Opset // added where the model does not name their domain
 }
 
@@ -69,6 +70,15 @@ func rewriteGraph(x field, c Changes) ([]byte, error) {
 			}
 			if t = c.Initializer(t); t != nil {
 				out = appendBytes(out, 5, t.marshal())
+				return nil
+			}
+		case x.num >= 11 && x.num <= 13 && c.Value != nil:
+			v, err := one(x, func(b []byte, _ int) (*ValueInfo, error) { return readValue(b) }, 0)
+			if err != nil {
+				return err
+			}
+			if v = c.Value(v); v != nil {
+				out = appendBytes(out, int(x.num), v.marshal())
 				return nil
 			}
 		}

@@ -37,11 +37,13 @@ const Domain = "ortserve"
 // attributes are K, N, bits, block_size as there, isa (ISA) and threads.
 const MatMul = "PackedMatMulNBits"
 
-// Attention is the operator in the place of GroupQueryAttention, and AttentionInt8 that for a cache of int8. Inputs, outputs and attributes
-// are those of GroupQueryAttention, as far as attention.h goes; all attributes must be there, and isa (ISA) and threads.
+// Attention is the operator in the place of GroupQueryAttention, the others are those for a cache of float16 and of int8. Inputs, outputs and
+// attributes are those of GroupQueryAttention, as far as attention.h goes; all attributes must be there, and isa (ISA) and threads. All but
+// the cache is float32.
 const (
-	Attention     = "GroupQueryAttention"
-	AttentionInt8 = "GroupQueryAttentionInt8"
+	Attention        = "GroupQueryAttention"
+	AttentionFloat16 = "GroupQueryAttentionFloat16"
+	AttentionInt8    = "GroupQueryAttentionInt8"
 )
 
 // HeadSize says whether Attention takes heads of that size.
