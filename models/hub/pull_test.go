@@ -42,8 +42,7 @@ func TestPull(t *testing.T) {
 	if r, err = w.pull(w.options(), ""); err != nil || !r.Fresh || w.Sent.Load() != sent {
 		t.Errorf("again: %+v, %v, %d bytes sent", r, err, w.Sent.Load()-sent)
 	}
-	w.Commit = strings.Repeat("d1", 20)
-	w.Files["LICENSE"] = []byte("freer")
+	w.Change(func() { w.Commit, w.Files["LICENSE"] = strings.Repeat("d1", 20), []byte("freer") })
 	if r, err = w.pull(w.options(), ""); err != nil || r.Fresh || r.Commit != w.Commit {
 		t.Errorf("a new commit: %+v, %v", r, err)
 	}
@@ -74,8 +73,7 @@ func TestTornState(t *testing.T) {
 	}
 	w.check(testRepo, append(tinyFiles, "model.onnx.data_1")...)
 	// Marks that are no marks.
-	w.Commit = strings.Repeat("d1", 20)
-	w.Files["model.onnx.data_1"] = testhub.Random(6, size)
+	w.Change(func() { w.Commit, w.Files["model.onnx.data_1"] = strings.Repeat("d1", 20), testhub.Random(6, size) })
 	st, err := w.store.Stage(testRepo, stageKind)
 	if err != nil {
 		t.Fatal(err)
@@ -231,15 +229,15 @@ func TestDiskFull(t *testing.T) {
 	if w.Requests.Load() > 0 {
 		t.Error("files were asked for")
 	}
-	w.Files["model.onnx.data_1"] = testhub.Random(31, 12<<20)
+	w.Change(func() { w.Files["model.onnx.data_1"] = testhub.Random(31, 12<<20) })
 	ballast := filepath.Join(small, "ballast")
 	fill := sync.OnceFunc(func() { _ = os.WriteFile(ballast, make([]byte, 80<<20), 0o600) })
-	w.Before = func(http.ResponseWriter, *http.Request, string) bool { fill(); return false }
+	w.Change(func() { w.Before = func(http.ResponseWriter, *http.Request, string) bool { fill(); return false } })
 	if _, err := w.pull(w.options(), ""); err == nil || !strings.Contains(err.Error(), "the disk is full") {
 		t.Errorf("a disk that fills up: %v", err)
 	}
 	w.nothingListed()
-	w.Before = nil
+	w.Change(func() { w.Before = nil })
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
