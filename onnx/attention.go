@@ -83,7 +83,7 @@ func ownAttention(g *graph.Graph, n *graph.Node) string {
 
 // Types of KV memory that Options.KV may name.
 const (
-	KVAuto    = "auto" // float16 where kernels of ours read it, else the graph's
+	KVAuto    = "auto" // float16 where weights are quantized and kernels of ours read it, else the graph's
 	KVFloat32 = "f32"  // the graph's, also where that is another than float32
 	KVFloat16 = "f16"
 )
@@ -114,7 +114,7 @@ func (c *Contract) For(o Options) (*Contract, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.KV != KVAuto && o.KV != KVFloat16 || c.KVType == graph.Float16 {
+	if o.KV != KVAuto && o.KV != KVFloat16 || c.KVType == graph.Float16 || o.KV == KVAuto && !c.Quantized {
 		return c, nil
 	}
 	if !c.HalfKV || isa == 0 {

@@ -35,6 +35,7 @@ type Contract struct {
 	KeepScalar        bool // Keep has no dimension, else one of 1
 
 	SharesBuffer     bool // it has GroupQueryAttention, so past and present are likely to be one buffer; the probe at load tells
+	Quantized        bool // weights are of few bits (MatMulNBits)
 	PairedRows       bool // a row alone, and the last of an odd number, round otherwise than rows in pairs
 	WholeTensorScale bool // activations are quantized with one scale for all rows of a run, so what runs together changes the answer
 	MaxPositions     int  // rows of the rotary caches: a longer mask is refused by the graph; 0 where it has no caches

@@ -17,6 +17,13 @@ func TestHalfKV(t *testing.T) {
 	o := options
 	wide := openTest(t, testmodel.Config{}, o)
 	o.KV = KVAuto
+	if s := openTest(t, testmodel.Config{}, o); s.Contract().KVType != graph.Float32 {
+		t.Errorf("of weights of float32 the cache is %s", s.Contract().KVType)
+	}
+	if s := openTest(t, testmodel.Config{Bits: 4}, o); s.Contract().KVType != graph.Float16 {
+		t.Errorf("of weights of 4 bits the cache is %s", s.Contract().KVType)
+	}
+	o.KV = KVFloat16
 	s := openTest(t, testmodel.Config{}, o)
 	if s.Contract().KVType != graph.Float16 || 2*s.Contract().SlotBytes(100) != wide.Contract().SlotBytes(100) {
 		t.Fatalf("the cache is %s, %d bytes a token of %d", s.Contract().KVType, s.Contract().TokenBytes(), wide.Contract().TokenBytes())
@@ -58,7 +65,7 @@ func TestHalfKVRefused(t *testing.T) {
 	if _, err := c.For(Options{KV: KVFloat16}); err == nil || !strings.Contains(err.Error(), "--kv f16: the graph's cache is int8") {
 		t.Errorf("int8, f16: %v", err)
 	}
-	c = &Contract{KVType: graph.Float32, HalfKV: true}
+	c = &Contract{KVType: graph.Float32, HalfKV: true, Quantized: true}
 	for _, o := range []Options{{KV: KVAuto, Kernels: KernelsORT}, {KV: KVFloat32}, {}, {KV: KVAuto, Provider: "openvino"}} {
 		if got, err := c.For(o); err != nil || got.KVType != graph.Float32 {
 			t.Errorf("%+v: %v, %v", o, got, err)

@@ -19,6 +19,7 @@ func (c *Contract) readOperators(g *graph.Graph) {
 				c.readRotary(g, n, 2)
 			}
 		case "MatMulNBits":
+			c.Quantized = true
 			c.PairedRows = c.PairedRows || pairsRows(n)
 		case "DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "DynamicQuantizeLSTM":
 			c.WholeTensorScale = true

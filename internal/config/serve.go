@@ -224,9 +224,10 @@ nodes on the processor. auto takes this program's own kernels for the
 best instructions that there are; onnxruntime takes none of them, which
 is slower. Answers may differ where two tokens are about as likely.`, "auto", "onnxruntime", "avx512vnni", "avx2")
 	f.oneOf(&c.KV, "kv", `auto, f32 or f16 (auto): what a KV cache of float32 is kept as. auto
-takes float16 where this program's own kernels compute attention: half
-the memory, faster at long contexts, and logits that differ by less
-than a hundredth of their spread. f32 takes the model's own type.`, "auto", "f32", "f16")
+takes float16 where weights are quantized and this program's own kernels
+compute attention: half the memory, faster at long contexts, and logits
+that differ by less than a hundredth of their spread. f32 takes the
+model's own type.`, "auto", "f32", "f16")
 	f.whole(&c.Threads, "threads", 0, maxSlots, `threads of a run; 0 chooses: physical cores, never above the container's
 quota. More than that is slower, not faster.`)
 	f.bytes(&c.MemoryLimit, "memory-limit", 0, `what weights, KV cache and buffers may take together, like 6GiB; 0 takes
