@@ -37,19 +37,8 @@ func runBench(ctx context.Context, args []string, t terminal) error {
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	log := slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	store, err := openStore(log)
+	log, m, err := examined(&c.Serve, c.Model, t)
 	if err != nil {
-		return err
-	}
-	if store != nil {
-		defer store.Close()
-	}
-	m, err := findModel(store, c.Model)
-	if err != nil {
-		return err
-	}
-	if _, err := onnx.Load(c.Runtime); err != nil {
 		return err
 	}
 	r, err := measureSpeed(ctx, c, m, log, t.err)

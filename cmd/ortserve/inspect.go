@@ -80,19 +80,8 @@ func runInspect(_ context.Context, args []string, t terminal) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	store, err := openStore(log)
+	log, m, err := examined(&c.Serve, c.Model, t)
 	if err != nil {
-		return err
-	}
-	if store != nil {
-		defer store.Close()
-	}
-	m, err := findModel(store, c.Model)
-	if err != nil {
-		return err
-	}
-	if _, err := onnx.Load(c.Runtime); err != nil {
 		return err
 	}
 	l := newLoader(&c.Serve, log)
@@ -253,4 +242,22 @@ func (r *inspection) write(out io.Writer) error {
 	line("  cache", config.Bytes(r.Memory.KV), fmt.Sprintf("%d slots of %d tokens, and one of scratch", r.Memory.Slots, r.Memory.MaxLen))
 	line("  in all", config.Bytes(r.Memory.Total), r.Memory.why)
 	return w.Flush()
+}
+
+// examined finds the model that a command looks at in its own process, and loads the runtime library. The log is of what goes wrong alone.
+func examined(c *config.Serve, model string, t terminal) (*slog.Logger, *models.Model, error) {
+	log := slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	store, err := openStore(log)
+	if err != nil {
+		return nil, nil, err
+	}
+	if store != nil {
+		defer store.Close()
+	}
+	m, err := findModel(store, model)
+	if err != nil {
+		return nil, nil, err
+	}
+	_, err = onnx.Load(c.Runtime)
+	return log, m, err
 }
