@@ -34,17 +34,14 @@ func (r *rewriting) attention(n *graph.Node) *graph.Node {
 	}}
 }
 
-// ownAttention returns the name of the operator for a GroupQueryAttention of a graph, "" where it is none that there is one for: float32, a
+// ownAttention returns the name of the operator for a GroupQueryAttention of a graph, "" where the node is none that there is one for: float32, a
 // cache of float32 or int8 that is an input of the graph, and neither a bias, nor a sink, nor normalized heads, nor a cap, nor a cache that
 // wraps.
 func ownAttention(g *graph.Graph, n *graph.Node) string {
-	const key, value, pastKey, pastValue, cos, bias, last = 1, 2, 3, 4, 7, 10, 13
-	input := func(i int) string {
-		if i < len(n.Inputs) {
-			return n.Inputs[i]
-		}
+	if n.OpType != "GroupQueryAttention" || n.Domain != microsoft {
 		return ""
 	}
+	const key, value, pastKey, pastValue, cos, bias, last = 1, 2, 3, 4, 7, 10, 13
 	for _, a := range n.Attributes {
 		if !slices.Contains(attentionAttributes, a.Name) {
 			return ""
@@ -56,17 +53,17 @@ func ownAttention(g *graph.Graph, n *graph.Node) string {
 	if n.Int("smooth_softmax", -1) > 0 || n.Int("qk_output", 0) != 0 || n.Int("causal", 1) != 1 || n.Int("sliding_window_cache", 0) != 0 {
 		return ""
 	}
-	if input(bias) != "" || input(bias+1) != "" || slices.ContainsFunc(n.Inputs[min(last+1, len(n.Inputs)):], func(s string) bool { return s != "" }) {
+	if n.Input(bias) != "" || n.Input(bias+1) != "" || slices.ContainsFunc(n.Inputs[min(last+1, len(n.Inputs)):], func(s string) bool { return s != "" }) {
 		return ""
 	}
 	if len(n.Outputs) < 3 || slices.Contains(n.Outputs[:3], "") || slices.ContainsFunc(n.Outputs[3:], func(s string) bool { return s != "" }) {
 		return ""
 	}
-	if (input(key) == "") != (input(value) == "") {
+	if (n.Input(key) == "") != (n.Input(value) == "") {
 		return ""
 	}
-	past := g.Input(input(pastKey))
-	if past == nil || g.Input(input(pastValue)) == nil || len(past.Shape) != 4 || !kernel.HeadSize(int(past.Shape[3].Value)) {
+	past := g.Input(n.Input(pastKey))
+	if past == nil || g.Input(n.Input(pastValue)) == nil || len(past.Shape) != 4 || !kernel.HeadSize(int(past.Shape[3].Value)) {
 		return ""
 	}
 	switch {
@@ -74,7 +71,7 @@ func ownAttention(g *graph.Graph, n *graph.Node) string {
 		return kernel.Attention
 	case past.Type == graph.Int8 && n.Int("kv_cache_bit_width", 0) == 8 && n.Int("do_rotary", 0) == 1 && scaled(n, "k_quant_type") && scaled(n, "v_quant_type"):
 		// The activations may be float16 all the same: the rotary tables are of their type.
-		if !slices.ContainsFunc(rotaryTables(g, input(cos)), func(t *graph.Tensor) bool { return t.Type != graph.Float32 }) {
+		if !slices.ContainsFunc(rotaryTables(g, n.Input(cos)), func(t *graph.Tensor) bool { return t.Type != graph.Float32 }) {
 			return kernel.AttentionInt8
 		}
 	}
@@ -96,7 +93,7 @@ func (c *Contract) readHalf(g *graph.Graph) {
 	}
 	c.HalfKV = len(c.KV) > 0 && c.KVType == graph.Float32
 	eachNode(g, func(g *graph.Graph, n *graph.Node) {
-		if n.OpType == "GroupQueryAttention" && n.Domain == microsoft && ownAttention(g, n) == kernel.Attention {
+		if ownAttention(g, n) == kernel.Attention {
 			nodes++
 			return
 		}

@@ -10,7 +10,6 @@ import (
 
 	ort "github.com/yalue/onnxruntime_go"
 
-	"ortserve/internal/testenv"
 	"ortserve/onnx/graph"
 )
 
@@ -120,21 +119,6 @@ type attendingIn struct {
 
 func (a attending) open(t testing.TB, path, kernels string, threads int) attendingIn {
 	t.Helper()
-	if _, err := Load(testenv.Runtime(t)); err != nil {
-		t.Fatal(err)
-	}
-	opts, err := ort.NewSessionOptions()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = opts.Destroy() }()
-	isa, err := chooseKernels(Options{Kernels: kernels})
-	if err == nil {
-		err = opts.SetIntraOpNumThreads(threads)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 	in := []string{"query", "key", "value", "past_key", "past_value", "seqlens_k", "total"}
 	if a.packed {
 		in = slices.Delete(in, 1, 3)
@@ -142,15 +126,7 @@ func (a attending) open(t testing.TB, path, kernels string, threads int) attendi
 	if a.positions {
 		in = append(in, "position_ids")
 	}
-	s, own, err := loadSession(path, isa, threads, false, in, []string{"output", "present_key", "present_value"}, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if (own != nil) != (isa != 0) {
-		t.Fatalf("%+v: kernels %s, replaced %v", a, kernels, own)
-	}
-	t.Cleanup(func() { _ = s.Destroy() })
-	return attendingIn{a, s}
+	return attendingIn{a, openNode(t, path, kernels, threads, in, []string{"output", "present_key", "present_value"})}
 }
 
 // attendingRun is a run: new tokens of each row of a batch behind its past.

@@ -112,6 +112,12 @@ type opened struct {
 // open loads the graph at path with these kernels.
 func (p product) open(t testing.TB, path, kernels string, threads int) opened {
 	t.Helper()
+	return opened{p, openNode(t, path, kernels, threads, []string{"x"}, []string{"y"})}
+}
+
+// openNode loads the graph of one node at path with these kernels, which must compute it.
+func openNode(t testing.TB, path, kernels string, threads int, in, out []string) *ort.DynamicAdvancedSession {
+	t.Helper()
 	if _, err := Load(testenv.Runtime(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -127,15 +133,15 @@ func (p product) open(t testing.TB, path, kernels string, threads int) opened {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, own, err := loadSession(path, isa, threads, false, []string{"x"}, []string{"y"}, opts)
+	s, own, err := loadSession(path, isa, threads, false, in, out, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if (own != nil) != (isa != 0) {
-		t.Fatalf("%v: kernels %s, replaced %v", p, kernels, own)
+		t.Fatalf("kernels %s, replaced %v", kernels, own)
 	}
 	t.Cleanup(func() { _ = s.Destroy() })
-	return opened{p, s}
+	return s
 }
 
 // tensors makes the input of so many rows and the output.

@@ -69,7 +69,7 @@ func rewriteFile(path string, isa kernel.ISA, threads int, half bool) (_ []byte,
 	}
 	r := &rewriting{isa: isa, threads: threads, half: half, graph: m.Graph, cache: map[string]bool{}, constant: map[string]*graph.Tensor{}}
 	for _, n := range m.Graph.Nodes {
-		if half && n.OpType == "GroupQueryAttention" && n.Domain == microsoft && ownAttention(m.Graph, n) == kernel.Attention {
+		if half && ownAttention(m.Graph, n) == kernel.Attention {
 			r.cache[n.Inputs[3]], r.cache[n.Inputs[4]], r.cache[n.Outputs[1]], r.cache[n.Outputs[2]] = true, true, true, true
 		}
 	}
@@ -85,12 +85,11 @@ func rewriteFile(path string, isa kernel.ISA, threads int, half bool) (_ []byte,
 	if err != nil || r.replaced == 0 {
 		return nil, nil, err
 	}
-	if m, err = graph.Read(b); err != nil {
-		return nil, nil, err
-	}
-	var left Contract
-	left.readOperators(m.Graph)
-	r.paired = left.PairedRows
+	eachNode(m.Graph, func(g *graph.Graph, n *graph.Node) {
+		if n.OpType == "MatMulNBits" && (g != m.Graph || r.own(n) == nil) { // it stays
+			r.paired = r.paired || pairsRows(n)
+		}
+	})
 	return b, r, nil
 }
 
@@ -104,22 +103,21 @@ func (r *rewriting) retype(v *graph.ValueInfo) *graph.ValueInfo {
 	return &half
 }
 
-// replace returns the node that takes the place of n, nil where n stays.
+// replace returns the node that takes the place of n, nil where n stays, and counts it.
 func (r *rewriting) replace(n *graph.Node) *graph.Node {
-	if n.Domain != microsoft {
-		return nil
-	}
-	var own *graph.Node
-	switch n.OpType {
-	case "MatMulNBits":
-		own = r.matMul(n)
-	case "GroupQueryAttention":
-		own = r.attention(n)
-	}
+	own := r.own(n)
 	if own != nil {
 		r.replaced++
 	}
 	return own
+}
+
+// own returns the node with an operator of ours for n, nil where there is none.
+func (r *rewriting) own(n *graph.Node) *graph.Node {
+	if n.OpType == "MatMulNBits" && n.Domain == microsoft {
+		return r.matMul(n)
+	}
+	return r.attention(n)
 }
 
 // followLinks returns the folder that the graph's file lies in, and where the external data of tensors lies there. A file that is a link, as in
@@ -169,22 +167,16 @@ func (r *rewriting) matMul(n *graph.Node) *graph.Node {
 		return nil
 	}
 	const weights, scales, zeros, order, bias = 1, 2, 3, 4, 5
-	input := func(i int) string {
-		if i < len(n.Inputs) {
-			return n.Inputs[i]
-		}
-		return ""
-	}
 	is := func(i int, t graph.DataType, optional bool) bool {
-		c := r.constant[input(i)]
-		return optional && input(i) == "" || c != nil && c.Type == t
+		c := r.constant[n.Input(i)]
+		return optional && n.Input(i) == "" || c != nil && c.Type == t
 	}
-	if !is(weights, graph.Uint8, false) || !is(scales, graph.Float32, false) || !is(zeros, graph.Uint8, true) || input(order) != "" || !is(bias, graph.Float32, true) {
+	if !is(weights, graph.Uint8, false) || !is(scales, graph.Float32, false) || !is(zeros, graph.Uint8, true) || n.Input(order) != "" || !is(bias, graph.Float32, true) {
 		return nil
 	}
 	return &graph.Node{
 		Name: n.Name, OpType: kernel.MatMul, Domain: kernel.Domain, Outputs: n.Outputs,
-		Inputs:     []string{n.Inputs[0], input(weights), input(scales), input(zeros), input(bias)},
+		Inputs:     []string{n.Inputs[0], n.Input(weights), n.Input(scales), n.Input(zeros), n.Input(bias)},
 		Attributes: matMulAttributes(n.Int("K", 0), n.Int("N", 0), bits, block, r.isa, r.threads),
 	}
 }

@@ -78,6 +78,14 @@ func (n *Node) Attribute(name string) *Attribute {
 	return nil
 }
 
+// Input returns the name of input i, "" where the node leaves it out.
+func (n *Node) Input(i int) string {
+	if i < len(n.Inputs) {
+		return n.Inputs[i]
+	}
+	return ""
+}
+
 // Int returns the integer attribute called name, or missing where the node has none.
 func (n *Node) Int(name string, missing int64) int64 {
 	if a := n.Attribute(name); a != nil && a.Type == AttributeInt {

@@ -35,6 +35,11 @@ void scratch_drop(void);
 extern const ort_operator matmul_operator;
 const ort_operator *attention_operator(size_t i); // one for each type of the cache, then NULL
 
+// What all operators say of themselves.
+const char *on_processor(const ort_operator *);
+int all_required(const ort_operator *, size_t i);  // of outputs
+int any_memory(const ort_operator *, size_t i);    // of inputs: the processor's
+
 // kernel_domain makes the domain of all operators. Where that fails it makes none.
 ort_status kernel_domain(ort_api api, void **made);
 

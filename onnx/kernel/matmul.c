@@ -202,17 +202,14 @@ static ort_status compute(void *kernel, void *context) {
 }
 
 static const char *name(const ort_operator *op) { return (void)op, "PackedMatMulNBits"; }
-static const char *provider(const ort_operator *op) { return (void)op, "CPUExecutionProvider"; }
 static int input_type(const ort_operator *op, size_t i) { return (void)op, i == 1 || i == 3 ? ORT_UINT8 : ORT_FLOAT; }
 static size_t inputs(const ort_operator *op) { return (void)op, 5; }
 static int output_type(const ort_operator *op, size_t i) { return (void)op, (void)i, ORT_FLOAT; }
 static size_t outputs(const ort_operator *op) { return (void)op, 1; }
 static int input_kind(const ort_operator *op, size_t i) { return (void)op, i < 3 ? ORT_REQUIRED : ORT_OPTIONAL; }
-static int output_kind(const ort_operator *op, size_t i) { return (void)op, (void)i, ORT_REQUIRED; }
-static int input_memory(const ort_operator *op, size_t i) { return (void)op, (void)i, 0; }
 
 const ort_operator matmul_operator = {
-	.version = ORT_VERSION, .name = name, .provider = provider, .input_type = input_type, .inputs = inputs, .output_type = output_type,
-	.outputs = outputs, .destroy = destroy, .input_kind = input_kind, .output_kind = output_kind, .input_memory = input_memory,
+	.version = ORT_VERSION, .name = name, .provider = on_processor, .input_type = input_type, .inputs = inputs, .output_type = output_type,
+	.outputs = outputs, .destroy = destroy, .input_kind = input_kind, .output_kind = all_required, .input_memory = any_memory,
 	.create = create, .compute = compute,
 };
