@@ -15,8 +15,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends python3-pip && 
 WORKDIR /src
 COPY . .
 ARG VERSION=docker
-ENV CGO_ENABLED=1
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+ENV CGO_ENABLED=1 GOCACHE=/go/build
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/go/build \
     go build -trimpath -ldflags "-X ortserve/internal/buildinfo.version=${VERSION}" -o /out/ortserve ./cmd/ortserve \
     && go build -o /out/fetch ./scripts/fetch
 
@@ -24,7 +24,7 @@ FROM build AS parts-cpu
 RUN --mount=type=cache,target=/var/cache/ortserve \
     lib=$(ORTSERVE_HOME=/var/cache/ortserve /out/fetch runtime) && cp -r "$(dirname "$lib")" /out/onnxruntime \
     && ln -s "$(basename "$lib")" /out/onnxruntime/libonnxruntime.so
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/go/build \
     go run ./scripts/sbom -version "${VERSION}" -out /out/doc /out/ortserve
 
 # What all images have in common.
@@ -57,7 +57,7 @@ FROM build AS parts-cuda
 RUN --mount=type=cache,target=/var/cache/ortserve \
     lib=$(ORTSERVE_HOME=/var/cache/ortserve /out/fetch cuda) && cp -r "$(dirname "$lib")" /out/onnxruntime \
     && ln -s "$(basename "$lib")" /out/onnxruntime/libonnxruntime.so
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/go/build \
     go run ./scripts/sbom -cuda -version "${VERSION}" -out /out/doc /out/ortserve
 
 FROM base AS cuda
